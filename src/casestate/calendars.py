@@ -1,0 +1,232 @@
+"""How a length is added to an instant, and the cutoff of it.
+
+Lengths come in three kinds. Elapsed time is counted in UTC. Calendar days and
+business days are counted on the wall clock of the calendar's zone; only the
+result becomes an instant again.
+
+For all of them *a later entry is never due earlier*, to the microsecond. What
+makes that true is one idea: **a wall clock that never runs back**. It shows, at
+each instant, the highest local time seen so far; and a local time stands for
+the first instant at which that clock shows it, or more. So a local time that
+is skipped becomes the end of the gap, an entry in the second pass of a repeated
+hour counts as the end of that hour, and a due time in a repeated hour is its
+first pass. No rule of its own is needed for any of them.
+
+Because `Calendar.add` is monotone, `Calendar.cutoff` needs no inverse of any
+calendar: it finds the largest instant by bisection on `add`.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from functools import cached_property
+from typing import Literal, TypeAlias
+
+import attrs
+
+
+__all__ = ["WEEKDAYS", "Calendar", "Length", "zone"]
+
+Unit: TypeAlias = Literal["elapsed", "calendar_days", "business_days"]
+
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+_TICK = timedelta(microseconds=1)
+_SECOND = timedelta(seconds=1)
+_DAY = timedelta(days=1)
+_FIRST = datetime.min.replace(tzinfo=UTC)
+
+
+def zone(name: str) -> tzinfo:
+    """The time zone of an IANA name; raises `ValueError` if there is none."""
+    if name == "UTC":
+        return UTC
+    from zoneinfo import ZoneInfo  # noqa: PLC0415 - a policy in UTC needs no time zone database
+
+    try:
+        return ZoneInfo(name)
+    except (LookupError, OSError, ValueError) as error:
+        raise ValueError(name) from error
+
+
+@attrs.frozen
+class Length:
+    """A length of time: ``amount`` seconds if ``unit`` is ``elapsed``, else that many days."""
+
+    unit: Unit
+    amount: int
+
+    @property
+    def nominal(self) -> timedelta:
+        """The length for putting timers in order: a calendar or business day counts as 24 hours.
+
+        Raises `OverflowError` beyond what a `timedelta` holds.
+        """
+        if self.unit == "elapsed":
+            return timedelta(seconds=self.amount)
+        return timedelta(days=self.amount)
+
+    def __add__(self, other: Length) -> Length:
+        """Both after each other; they are of one kind."""
+        return Length(self.unit, self.amount + other.amount)
+
+    def to_dict(self) -> dict[str, int]:
+        """The length as a policy file writes it, in the largest units: ``{"days": 14}``."""
+        if self.unit != "elapsed":
+            return {self.unit: self.amount}
+        minutes, seconds = divmod(self.amount, 60)
+        hours, minutes = divmod(minutes, 60)
+        days, hours = divmod(hours, 24)
+        parts = {"days": days, "hours": hours, "minutes": minutes, "seconds": seconds}
+        return {unit: amount for unit, amount in parts.items() if amount} or {"seconds": 0}
+
+    def __str__(self) -> str:
+        """The length as one reads it: ``14 days``, ``1 day 4 hours``, ``5 business days``, ``0 seconds``."""
+        return " ".join(
+            f"{amount} {unit.replace('_', ' ').removesuffix('s' if amount == 1 else '')}"
+            for unit, amount in self.to_dict().items()
+        )
+
+
+@attrs.frozen
+class Calendar:
+    """Where and when a desk works: its zone, its weekend and its holidays.
+
+    ``zone`` is an IANA name, ``weekend`` a tuple of `WEEKDAYS`, ``holidays`` a
+    tuple of dates and of regions (``"DE-BE"``) of the ``holidays`` package. They
+    matter to calendar days and business days only.
+    """
+
+    zone: str = "UTC"
+    weekend: tuple[str, ...] = ("sat", "sun")
+    holidays: tuple[date | str, ...] = ()
+
+    @cached_property
+    def _tz(self) -> tzinfo:
+        return zone(self.zone)
+
+    @cached_property
+    def _weekend(self) -> frozenset[int]:
+        return frozenset(map(WEEKDAYS.index, self.weekend))
+
+    @cached_property
+    def _dates(self) -> frozenset[date]:
+        return frozenset(day for day in self.holidays if isinstance(day, date))
+
+    @cached_property
+    def _regions(self) -> tuple[str, ...]:
+        return tuple(region for region in self.holidays if isinstance(region, str))
+
+    def add(self, start: datetime, length: Length) -> datetime | None:
+        """The instant ``length`` after ``start``, an instant in UTC; none beyond the year 9999.
+
+        A stay that begins on a day off counts its business days from the start
+        of the next business day.
+        """
+        try:
+            if length.unit == "elapsed":
+                return start + length.nominal
+            wall = self._wall(start)
+            if length.unit == "calendar_days":
+                return self._instant(wall + length.nominal)
+            return self._instant(self._after_business_days(wall, length.amount))
+        except OverflowError:
+            return None
+
+    def cutoff(self, now: datetime, length: Length) -> datetime | None:
+        """The latest ``start`` for which ``add(start, length) <= now``; none if there is none.
+
+        Exact to the microsecond. A calendar cutoff costs about forty calls of `add`.
+        """
+        if length.unit == "elapsed":
+            try:
+                return now - length.nominal
+            except OverflowError:
+                return None
+
+        def is_due(start: datetime) -> bool:
+            due = self.add(start, length)
+            return due is not None and due <= now
+
+        late = now  # a calendar length is a day at least: what begins now is never due now
+        step = _DAY * 2
+        early = now
+        while not is_due(early):
+            if early == _FIRST:
+                return None
+            late = early
+            early = early - step if early - _FIRST > step else _FIRST
+            step *= 2
+        ticks = (late - early) // _TICK
+        low, high = 0, ticks
+        while high - low > 1:
+            middle = (low + high) // 2
+            if is_due(early + middle * _TICK):
+                low = middle
+            else:
+                high = middle
+        return early + low * _TICK
+
+    def _wall(self, at: datetime) -> datetime:
+        """The highest local time that the zone's wall clock has shown by ``at``, naive."""
+        try:
+            local = at.astimezone(self._tz)
+        except OverflowError:
+            return datetime.min if at.year == 1 else datetime.max
+        if not local.fold:
+            return local.replace(tzinfo=None)
+        first_pass = local.replace(fold=0).astimezone(UTC)
+        turn = self._offset_change(first_pass, at)
+        return turn.replace(tzinfo=None) + _offset(first_pass.astimezone(self._tz))
+
+    def _instant(self, wall: datetime) -> datetime:
+        """The first instant at which the wall clock shows ``wall`` or more."""
+        at = wall.replace(tzinfo=self._tz).astimezone(UTC)
+        if at.astimezone(self._tz).replace(tzinfo=None) == wall:
+            return at
+        # A skipped time: read with the offset after the gap it lies before the gap, and the reverse.
+        return self._offset_change(wall.replace(tzinfo=self._tz, fold=1).astimezone(UTC), at)
+
+    def _offset_change(self, early: datetime, late: datetime) -> datetime:
+        """The instant after ``early``, not after ``late``, from which the offset is another.
+
+        Zones change on whole seconds.
+        """
+        low, high = early.replace(microsecond=0), late.replace(microsecond=0)
+        before = _offset(low.astimezone(self._tz))
+        while high - low > _SECOND:
+            middle = low + (high - low) // _SECOND // 2 * _SECOND
+            if _offset(middle.astimezone(self._tz)) == before:
+                low = middle
+            else:
+                high = middle
+        return high
+
+    def _after_business_days(self, wall: datetime, days: int) -> datetime:
+        if self._is_off(wall.date()):
+            wall = datetime.combine(self._next_business_day(wall.date()), time.min)
+        day = wall.date()
+        if days > (date.max - day).days:
+            raise OverflowError
+        for _ in range(days):
+            day = self._next_business_day(day)
+        return datetime.combine(day, wall.time())
+
+    def _next_business_day(self, day: date) -> date:
+        day += _DAY
+        while self._is_off(day):
+            day += _DAY
+        return day
+
+    def _is_off(self, day: date) -> bool:
+        if day.weekday() in self._weekend or day in self._dates:
+            return True
+        if not self._regions:
+            return False
+        from casestate.holidays import days_off  # noqa: PLC0415 - an extra, for those who name a region
+
+        return any(day in days_off(region, day.year) for region in self._regions)
+
+
+def _offset(local: datetime) -> timedelta:
+    return local.replace(tzinfo=None) - local.astimezone(UTC).replace(tzinfo=None)

@@ -1,0 +1,357 @@
+"""Where one case stands, and how it came there.
+
+A `Case` is three values and a moment: its state, the last timer settled in this
+stay, and when the stay began. Everything else on it is for people and for
+bookkeeping. Cases and the entries of their history are frozen; nothing takes
+an entry away.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, Final, TypeVar, cast
+
+import attrs
+
+from casestate.clock import format_instant, instant, parse_instant
+from casestate.errors import (
+    CaseDataError,
+    InstantError,
+    NaiveCaseTimeError,
+    NaiveTimeError,
+    Problem,
+    nearest,
+    one_of,
+)
+
+
+__all__ = ["Action", "Case", "Change"]
+
+_T = TypeVar("_T")
+
+_CHANGE_SLOTS = ("at", "event", "by", "actor", "from_state", "to_state", "stay", "detail")
+_CASE_SLOTS = (
+    "id",
+    "status",
+    "sub_status",
+    "entered_at",
+    "policy",
+    "stay",
+    "previous",
+    "assignee",
+    "settled",
+    "settled_at",
+    "opened_at",
+    "cloned_from",
+    "clones",
+    "history",
+    "state",
+)
+
+
+class _Draft:
+    """The slots of a frozen record while it is being filled.
+
+    The workflow fills the slots and then makes the draft what it is (its
+    ``__class__``): a third of the price of a frozen ``__init__`` that checks
+    again what the table has already decided.
+    """
+
+    __slots__ = ()
+
+
+class ChangeDraft(_Draft):
+    """A `Change` being filled."""
+
+    __slots__ = _CHANGE_SLOTS
+
+
+class CaseDraft(_Draft):
+    """A `Case` being filled."""
+
+    __slots__ = _CASE_SLOTS
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class Change(ChangeDraft):
+    """An entry of a case's history: what happened, when, and by whom.
+
+    ``event`` is an event's name, or a timer's for one that was settled;
+    ``by`` a role and ``actor`` whoever took it. ``stay`` is the number of the
+    stay the case is in since then. ``detail`` is the new assignee, the clone's
+    id, or the timers passed over.
+    """
+
+    at: datetime
+    event: str
+    by: str
+    actor: str | None = None
+    from_state: str
+    to_state: str
+    stay: int
+    detail: str | tuple[str, ...] | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """The entry as a JSON-ready mapping."""
+        data = {name: getattr(self, name) for name in _CHANGE_SLOTS}
+        detail = self.detail
+        return {
+            **data,
+            "at": format_instant(self.at),
+            "detail": list(detail) if isinstance(detail, tuple) else detail,
+        }
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class Case(CaseDraft):
+    """Where a case stands. Only ``id``, ``status`` (``sub_status``) and ``entered_at`` are needed.
+
+    Instants are aware datetimes and are kept in UTC. ``settled`` names the last
+    timer dealt with in this stay, ``settled_at`` says when; ``stay`` counts the
+    visits to states from 1; ``previous`` is the state that the present run of
+    stays in this status was entered from.
+
+    Raises `CaseDataError` with a problem for each field that cannot be; if one
+    of them is an instant without a time zone, the error is a `NaiveTimeError` as well.
+    """
+
+    id: str
+    status: str
+    sub_status: str | None = None
+    entered_at: datetime
+    policy: str | None = None
+    stay: int = 1
+    previous: str | None = None
+    assignee: str | None = None
+    settled: str | None = None
+    settled_at: datetime | None = None
+    opened_at: datetime | None = None
+    cloned_from: str | None = None
+    clones: tuple[str, ...] = ()
+    history: tuple[Change, ...] = ()
+    state: str = attrs.field(init=False, repr=False, eq=False)
+    """``status``, or ``status.sub_status``: the name of the state."""
+
+    def __attrs_post_init__(self) -> None:
+        fields = {name: getattr(self, name) for name in _CASE_SLOTS[:-1]}
+        for name, value in _Fields(fields).case().items():
+            object.__setattr__(self, name, value)
+
+    @property
+    def changed_at(self) -> datetime:
+        """The last instant that the case knows of: nothing can happen to it before."""
+        latest = self.entered_at
+        if self.settled_at is not None and self.settled_at > latest:
+            latest = self.settled_at
+        if self.history and self.history[-1].at > latest:
+            latest = self.history[-1].at
+        return latest
+
+    def to_dict(self) -> dict[str, object]:
+        """The case as a JSON-ready mapping; `from_dict` reads it back exactly."""
+        data = {name: getattr(self, name) for name in _CASE_SLOTS[:-1]}
+        for name in _INSTANTS:
+            if data[name] is not None:
+                data[name] = format_instant(data[name])
+        data["clones"] = list(self.clones)
+        data["history"] = [change.to_dict() for change in self.history]
+        return data
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object]) -> Case:
+        """Read a case from a mapping such as `to_dict` writes; instants are ISO 8601 text or datetimes.
+
+        Raises `CaseDataError` with a problem for each field that cannot be; if one
+        of them is an instant without a time zone, the error is a `NaiveTimeError` as well.
+        """
+        if not isinstance(data, Mapping):
+            raise CaseDataError("case", [Problem("", f"must be a mapping of fields, not {data!r}")])
+        return _filled(cls, CaseDraft(), _Fields(data, textual=True).case())
+
+
+_INSTANTS: Final = ("entered_at", "settled_at", "opened_at")
+
+
+def _filled(cls: type[_T], draft: _Draft, fields: Mapping[str, object]) -> _T:
+    for name, value in fields.items():
+        setattr(draft, name, value)
+    draft.__class__ = cls  # type: ignore[assignment]  # the same slots, under the class that is frozen
+    return cast("_T", draft)
+
+
+class _Fields:
+    """Checks the fields of one case, all of them, and returns what they mean."""
+
+    def __init__(self, data: Mapping[str, object], *, textual: bool = False) -> None:
+        self.data = data
+        self.textual = textual
+        self.problems: list[Problem] = []
+        self.naive = False
+
+    def case(self) -> dict[str, object]:
+        self.known(self.data, _CASE_SLOTS[:-1], "", required=("id", "status", "entered_at"))
+        fields = {
+            "id": self.text("id"),
+            "status": self.word("status"),
+            "sub_status": self.optional("sub_status", self.word),
+            "entered_at": self.instant("entered_at"),
+            "policy": self.optional("policy", self.word),
+            "stay": self.count(self.data.get("stay", 1), "stay"),
+            "previous": self.optional("previous", self.word),
+            "assignee": self.optional("assignee", self.text),
+            "settled": self.optional("settled", self.word),
+            "settled_at": self.optional("settled_at", self.instant),
+            "opened_at": self.optional("opened_at", self.instant),
+            "cloned_from": self.optional("cloned_from", self.text),
+            "clones": self.texts(self.data.get("clones", ()), "clones"),
+            "history": self.history(),
+        }
+        if (fields["settled"] is None) != (fields["settled_at"] is None) and not self.problems:
+            here, there = ("settled_at", "settled") if fields["settled"] else ("settled", "settled_at")
+            self.wrong(here, f"is missing: {there} says that a timer of this stay has been settled")
+        if isinstance(settled_at := fields["settled_at"], datetime) and not self.problems:
+            entered_at = cast("datetime", fields["entered_at"])
+            if settled_at < entered_at:
+                self.wrong("settled_at", f"{settled_at} is before the stay began ({entered_at})")
+        if self.problems:
+            subject = f"case {self.data.get('id', '(without an id)')!r}"
+            raise (NaiveCaseTimeError if self.naive else CaseDataError)(subject, self.problems)
+        sub_status = fields["sub_status"]
+        state = fields["status"] if sub_status is None else f"{fields['status']}.{sub_status}"
+        fields["state"] = sys.intern(cast("str", state))
+        return fields
+
+    def history(self) -> tuple[Change, ...]:
+        entries = self.data.get("history", ())
+        if not isinstance(entries, (list, tuple)):
+            self.wrong("history", f"must be a list, not {entries!r}")
+            return ()
+        changes: list[Change] = []
+        for number, entry in enumerate(entries):
+            path = f"history[{number}]"
+            change = entry if isinstance(entry, Change) and not self.textual else self.change(entry, path)
+            if change is None:
+                continue
+            if changes and change.at < changes[-1].at:
+                self.wrong(f"{path}.at", f"{change.at} is before the entry above it ({changes[-1].at})")
+            changes.append(change)
+        return tuple(changes)
+
+    def change(self, entry: object, path: str) -> Change | None:
+        if not isinstance(entry, Mapping):
+            self.wrong(path, f"must be an entry of the history, not {entry!r}")
+            return None
+        inner = _Fields(cast("Mapping[str, object]", entry), textual=True)
+        required = ("at", "event", "by", "from_state", "to_state", "stay")
+        inner.known(inner.data, _CHANGE_SLOTS, "", required=required)
+        detail = inner.data.get("detail")
+        fields = {
+            "at": inner.instant("at"),
+            "event": inner.word("event"),
+            "by": inner.word("by"),
+            "actor": inner.optional("actor", inner.text),
+            "from_state": inner.word("from_state"),
+            "to_state": inner.word("to_state"),
+            "stay": inner.count(inner.data.get("stay", 1), "stay"),
+            "detail": inner.texts(detail, "detail")
+            if isinstance(detail, (list, tuple))
+            else inner.optional("detail", inner.text),
+        }
+        if inner.problems:
+            self.naive = self.naive or inner.naive
+            self.problems += [Problem(f"{path}.{problem.path}", problem.message) for problem in inner.problems]
+            return None
+        return _filled(Change, ChangeDraft(), fields)
+
+    def wrong(self, path: str, message: str) -> None:
+        self.problems.append(Problem(path, message))
+
+    def known(self, data: Mapping[str, object], known: Iterable[str], path: str, *, required: Iterable[str]) -> None:
+        known = tuple(known)
+        for name in data:
+            if name not in known:
+                self.wrong(f"{path}{name}", f"unknown field{nearest(name, known)} (there are: {one_of(known)})")
+        for name in required:
+            if data.get(name) is None:
+                self.wrong(f"{path}{name}", "is missing")
+
+    def optional(self, name: str, read: Callable[[str], _T]) -> _T | None:
+        return None if self.data.get(name) is None else read(name)
+
+    def text(self, name: str) -> str:
+        value = self.data.get(name)
+        if value is not None and (not isinstance(value, str) or not value):
+            self.wrong(name, f"must be text, not {value!r}")
+        return cast("str", value)
+
+    def word(self, name: str) -> str:
+        """Text that many cases share: kept once."""
+        value = self.text(name)
+        return sys.intern(value) if type(value) is str else value
+
+    def texts(self, value: object, path: str) -> tuple[str, ...]:
+        if not isinstance(value, (list, tuple)):
+            self.wrong(path, f"must be a list of texts, not {value!r}")
+            return ()
+        for number, entry in enumerate(value):
+            if not isinstance(entry, str) or not entry:
+                self.wrong(f"{path}[{number}]", f"must be text, not {entry!r}")
+        return tuple(value)
+
+    def count(self, value: object, name: str) -> int:
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            self.wrong(name, f"must be a whole number from 1 on, not {value!r}")
+        return cast("int", value)
+
+    def instant(self, name: str) -> datetime:
+        value: Any = self.data.get(name)
+        if value is not None:
+            try:
+                return (parse_instant if self.textual else instant)(value, name)
+            except InstantError as error:
+                self.naive = self.naive or isinstance(error, NaiveTimeError)
+                self.problems.append(Problem(name, str(error).removeprefix(f"{name}: ")))
+        return cast("datetime", value)
+
+
+@attrs.frozen(kw_only=True)
+class Action:
+    """A timer that is due for one case: what the evaluator returns, for the caller to act on.
+
+    ``due_at`` is when it came due; ``skipped`` names the timers passed over;
+    ``to`` is the state that settling it moves the case to, none for a reminder
+    or a notification.
+    """
+
+    case_id: str
+    stay: int
+    entered_at: datetime
+    timer: str
+    kind: str
+    audience: str | None
+    due_at: datetime
+    to: str | None
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """The idempotency key of whatever the caller sends: ``C-1042:3:close_pending``."""
+        return f"{self.case_id}:{self.stay}:{self.timer}"
+
+    def to_dict(self) -> dict[str, object]:
+        """The action as a JSON-ready mapping, as ``casestate due --format jsonl`` writes it."""
+        return {
+            "case_id": self.case_id,
+            "stay": self.stay,
+            "entered_at": format_instant(self.entered_at),
+            "timer": self.timer,
+            "kind": self.kind,
+            "audience": self.audience,
+            "due_at": format_instant(self.due_at),
+            "to": self.to,
+            "skipped": list(self.skipped),
+            "key": self.key,
+        }

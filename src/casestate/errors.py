@@ -1,0 +1,258 @@
+"""What can go wrong, in the words of the one it happens to.
+
+Every error derives from `CasestateError` and from the builtin that one would
+catch anyway. Each carries what was refused and what is possible instead as
+plain attributes, makes its message only when it is asked for, and survives
+pickling, because sweeps run in worker processes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+__all__ = [
+    "CaseDataError",
+    "CasestateError",
+    "EventRefused",
+    "InstantError",
+    "MissingArgument",
+    "NaiveTimeError",
+    "NotDue",
+    "PolicyError",
+    "Problem",
+    "StaleAction",
+    "TimeOrderError",
+    "UnknownEvent",
+    "UnknownRole",
+    "UnknownStatus",
+]
+
+
+def nearest(name: object, known: Iterable[str]) -> str:
+    """A hint such as ``; did you mean 'pending'?``, or nothing if no name is near."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only a message needs it
+
+    matches = get_close_matches(str(name), list(known), n=1)
+    return f"; did you mean {matches[0]!r}?" if matches else ""
+
+
+def one_of(known: Iterable[str]) -> str:
+    """The names there are, as a sentence says them."""
+    return ", ".join(known) or "none"
+
+
+class Problem(str):
+    """One thing that is wrong, and where: ``timers.close_pending.after: …``.
+
+    It is the sentence itself, so that a list of problems prints as it is.
+    """
+
+    path: str
+    """The place, such as ``timers.close_pending.after`` or ``entered_at``."""
+    message: str
+    """What is wrong there, and what is possible instead."""
+
+    __slots__ = ("message", "path")
+
+    def __new__(cls, path: str, message: str) -> Problem:  # noqa: PYI034 - nobody derives from it
+        problem = super().__new__(cls, f"{path}: {message}" if path else message)
+        problem.path = path
+        problem.message = message
+        return problem
+
+    def __getnewargs__(self) -> tuple[str, str]:  # type: ignore[override]  # str's own has one text
+        return (self.path, self.message)
+
+
+class CasestateError(Exception):
+    """The base of every error that this library raises."""
+
+
+class EventRefused(CasestateError, ValueError):
+    """The policy has no row for this event, in this state, by this role."""
+
+    def __init__(
+        self,
+        case_id: str,
+        event: str,
+        state: str,
+        by: str,
+        permitted: tuple[str, ...],
+        hint: str = "",
+    ) -> None:
+        super().__init__(case_id, event, state, by, permitted, hint)
+        self.case_id = case_id
+        self.event = event
+        self.state = state
+        self.by = by
+        self.permitted = permitted
+        """The events that this role may cause now: `Workflow.allowed`."""
+        self.hint = hint
+
+    def __str__(self) -> str:
+        hint = f"; {self.hint}" if self.hint else ""
+        return (
+            f"case {self.case_id!r}: {self.event!r} by {self.by} is refused in {self.state}{hint}; "
+            f"permitted: {one_of(self.permitted)}"
+        )
+
+
+class _UnknownName(CasestateError, LookupError):
+    """A name that the policy does not have."""
+
+    _what = "name"
+
+    def __init__(self, name: str, known: Sequence[str], where: str = "") -> None:
+        super().__init__(name, tuple(known), where)
+        self.name = name
+        self.known = tuple(known)
+        """The names that exist, in the policy's order."""
+        self.where = where
+
+    def __str__(self) -> str:
+        where = f"{self.where}: " if self.where else ""
+        hint = nearest(self.name, self.known)
+        return f"{where}unknown {self._what} {self.name!r}{hint} (there are: {one_of(self.known)})"
+
+
+class UnknownEvent(_UnknownName):
+    """No row of the policy has this event."""
+
+    _what = "event"
+
+
+class UnknownRole(_UnknownName):
+    """The policy does not name this role."""
+
+    _what = "role"
+
+
+class UnknownStatus(_UnknownName):
+    """The policy has no such status, sub-status or state."""
+
+    _what = "status"
+
+
+class MissingArgument(CasestateError, ValueError):
+    """An event lacks an argument that its row needs, or has one that it does not take."""
+
+    def __init__(self, case_id: str, event: str, argument: str, problem: str) -> None:
+        super().__init__(case_id, event, argument, problem)
+        self.case_id = case_id
+        self.event = event
+        self.argument = argument
+        """``sub_status`` or ``assignee``."""
+        self.problem = problem
+
+    def __str__(self) -> str:
+        return f"case {self.case_id!r}: {self.event!r} {self.problem}"
+
+
+class _Problems(CasestateError, ValueError):
+    """Several things that are wrong at once."""
+
+    def __init__(self, subject: str, problems: Iterable[Problem]) -> None:
+        self.subject = subject
+        self.problems = tuple(problems)
+        """All of them, each a `Problem` with its ``path``."""
+        super().__init__(subject, self.problems)
+
+    def __str__(self) -> str:
+        if len(self.problems) == 1:
+            return f"{self.subject}: {self.problems[0]}"
+        lines = "".join(f"\n  - {problem}" for problem in self.problems)
+        return f"{self.subject}: {len(self.problems)} problems{lines}"
+
+
+class PolicyError(_Problems):
+    """A policy says something that cannot be, or cannot be read."""
+
+
+class CaseDataError(_Problems):
+    """The data of a case cannot be, field by field."""
+
+
+class InstantError(CasestateError, ValueError):
+    """What was given as an instant is none."""
+
+    def __init__(self, what: str, value: object) -> None:
+        super().__init__(what, value)
+        self.what = what
+        """The argument or field."""
+        self.value = value
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what}: an instant is an aware datetime between the years 1 and 9999 in UTC, "
+            f"not {self.value!r}"
+        )
+
+
+class NaiveTimeError(InstantError):
+    """A datetime without a time zone: nobody knows which instant it means."""
+
+    def __str__(self) -> str:
+        return (
+            f"{self.what}: {self.value!s} has no time zone; give an aware datetime, "
+            "such as datetime.now(UTC)"
+        )
+
+
+class NaiveCaseTimeError(CaseDataError, NaiveTimeError):
+    """Case data of which an instant has no time zone."""
+
+    def __init__(self, subject: str, problems: Iterable[Problem]) -> None:
+        CaseDataError.__init__(self, subject, problems)
+        self.what = subject
+        self.value = self.problems
+
+    __str__ = CaseDataError.__str__
+
+
+class TimeOrderError(InstantError):
+    """An instant before one that has already been seen: time goes forward only."""
+
+    def __init__(self, what: str, value: datetime, earliest: datetime, hint: str = "") -> None:
+        super().__init__(what, value)
+        self.args = (what, value, earliest, hint)
+        self.earliest = earliest
+        """The earliest instant that is possible."""
+        self.hint = hint
+
+    def __str__(self) -> str:
+        hint = f"; {self.hint}" if self.hint else ""
+        return f"{self.what}: {self.value} is before {self.earliest}, the last instant known{hint}"
+
+
+class StaleAction(CasestateError, ValueError):
+    """The case has moved on since the action was returned: there is nothing to do any more."""
+
+    def __init__(self, case_id: str, timer: str, reason: str) -> None:
+        super().__init__(case_id, timer, reason)
+        self.case_id = case_id
+        self.timer = timer
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"case {self.case_id!r}: {self.timer!r} is stale: {self.reason}; drop it and sweep again"
+
+
+class NotDue(CasestateError, ValueError):
+    """A timer cannot be settled yet."""
+
+    def __init__(self, case_id: str, timer: str, at: datetime, due_at: datetime | None, reason: str) -> None:
+        super().__init__(case_id, timer, at, due_at, reason)
+        self.case_id = case_id
+        self.timer = timer
+        self.at = at
+        self.due_at = due_at
+        """When it comes due, as far as that is known."""
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"case {self.case_id!r}: {self.timer!r} is not due at {self.at}: {self.reason}"

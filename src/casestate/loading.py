@@ -1,0 +1,89 @@
+"""How a policy is written down: TOML files, the names of the built-in ones, and ``extends``."""
+
+from __future__ import annotations
+
+import os
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from casestate.errors import PolicyError, Problem, nearest, one_of
+from casestate.policy import Policy, overlay
+
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["BUILT_IN", "load_policy"]
+
+BUILT_IN = ("sub-status", "open-resolved")
+"""The names of the policies that ship with the library."""
+
+
+def load_policy(source: str | os.PathLike[str] | Mapping[str, object]) -> Policy:
+    """Read a policy: a built-in's name, the path of a TOML file, or a mapping of the same shape.
+
+    ``extends`` names a built-in, or a path beside the file (beside the current
+    directory for a mapping), over which the policy is laid.
+
+    Raises `PolicyError` with every problem there is, each with its path.
+    """
+    from pathlib import Path  # noqa: PLC0415 - nothing to do with a policy that is already there
+
+    if isinstance(source, Mapping):
+        name = source.get("name")
+        return _policy(source, name if isinstance(name, str) and name else "policy", Path(), ())
+    if isinstance(source, str) and source in BUILT_IN:
+        return _built_in(source)
+    return _from_file(Path(source), ())
+
+
+def _built_in(name: str) -> Policy:
+    from importlib.resources import files  # noqa: PLC0415 - read when first asked for
+
+    text = files("casestate.policies").joinpath(f"{name}.toml").read_text(encoding="utf-8")
+    return Policy.from_dict(_parsed(text, name), source=name)
+
+
+def _from_file(path: Path, seen: tuple[Path, ...]) -> Policy:
+    source = str(path)
+    try:
+        text = path.read_bytes().decode("utf-8")
+    except OSError as error:
+        hint = f"{nearest(source, BUILT_IN)}; built-in policies: {one_of(BUILT_IN)}"
+        message = f"cannot be read: {error.strerror}{hint}"
+        raise PolicyError(source, [Problem("", message)]) from None
+    except UnicodeDecodeError as error:
+        message = f"is not UTF-8: byte {error.object[error.start]:#04x} at offset {error.start}"
+        raise PolicyError(source, [Problem("", message)]) from None
+    return _policy(_parsed(text, source), source, path.parent, (*seen, path.resolve()))
+
+
+def _parsed(text: str, source: str) -> Mapping[str, object]:
+    import tomllib  # noqa: PLC0415 - only a file needs it
+
+    try:
+        return tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        raise PolicyError(source, [Problem("", f"is not TOML: {error}")]) from None
+
+
+def _policy(data: Mapping[str, object], source: str, folder: Path, seen: tuple[Path, ...]) -> Policy:
+    if "extends" not in data:
+        return Policy.from_dict(data, source=source)
+    own = {key: value for key, value in data.items() if key != "extends"}
+    base = _base(data["extends"], source, folder, seen)
+    return Policy.from_dict(overlay(base.to_dict(), own, source=source), source=source)
+
+
+def _base(name: object, source: str, folder: Path, seen: tuple[Path, ...]) -> Policy:
+    if not isinstance(name, str) or not name:
+        message = f"must be the name of a built-in policy ({one_of(BUILT_IN)}) or a path, not {name!r}"
+        raise PolicyError(source, [Problem("extends", message)])
+    if name in BUILT_IN:
+        return _built_in(name)
+    path = folder / name
+    if path.resolve() in seen:
+        message = f"the policy extends itself: {' → '.join(file.name for file in (*seen, path))}"
+        raise PolicyError(source, [Problem("extends", message)])
+    return _from_file(path, seen)

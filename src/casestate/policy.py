@@ -1,0 +1,749 @@
+"""What a workflow says: statuses, transitions, timers and a calendar, as frozen data.
+
+A policy is the single table that everything else reads: events, checks,
+drawings and documents. This module knows its shape, how it is read from a
+mapping and written back, how one mapping is laid over another, and which
+policies cannot be. Files and names are `casestate.loading`'s.
+"""
+
+from __future__ import annotations
+
+import re
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
+from functools import cached_property
+from types import MappingProxyType
+from typing import Final, TypeVar, cast
+
+import attrs
+
+from casestate.calendars import WEEKDAYS, Calendar, Length, zone
+from casestate.errors import PolicyError, Problem, nearest, one_of
+
+
+__all__ = [
+    "PREVIOUS",
+    "Policy",
+    "Status",
+    "SubStatus",
+    "Timer",
+    "Transition",
+    "overlay",
+]
+
+FORMAT: Final = 1
+PREVIOUS: Final = "@previous"
+"""The target of a row that leads back to where the present run of stays came from."""
+SYSTEM: Final = "system"
+"""The role that settles timers."""
+CLONE: Final = "clone"
+"""The event that begins a new, linked case."""
+ROLES: Final = ("customer", "agent", SYSTEM)
+MOST_REPEATS: Final = 1000
+
+_T = TypeVar("_T")
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_POLICY_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+_REGION = re.compile(r"[A-Z]{2,4}(-[A-Za-z0-9]+)?")
+_SECONDS: Final = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
+_CALENDAR_UNITS: Final = ("calendar_days", "business_days")
+_LONGEST_DAYS: Final = date.max.toordinal()
+_TEXTS: Final = ("label", "meaning", "action_required", "waiting_on")
+_TOO_LONG: Final = "can never come due: it is longer than time goes on (the year 9999)"
+_NAMED_TABLES: Final = (("statuses",), ("statuses", "*", "sub_statuses"), ("timers",))
+_VALUES: Final = ("after", "notice", "every", "repeat")
+
+
+@attrs.frozen(kw_only=True)
+class SubStatus:
+    """A sub-status and what people read about it."""
+
+    name: str
+    label: str
+    meaning: str | None = None
+    action_required: str | None = None
+    waiting_on: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Status(SubStatus):
+    """A status. One with sub-statuses is never a state by itself."""
+
+    closed: bool = False
+    sub_statuses: Mapping[str, SubStatus] = MappingProxyType({})
+
+
+@attrs.frozen(kw_only=True)
+class Transition:
+    """A row of the table: what an event does. The first row that matches wins.
+
+    ``from_`` holds states and patterns as they were written; see `Policy.matching`.
+    ``to`` is a state, a status whose sub-status the event names, `PREVIOUS`, or
+    none for an internal transition.
+    """
+
+    event: str
+    by: tuple[str, ...]
+    from_: tuple[str, ...]
+    to: str | None = None
+    when: str | None = None
+    needs: tuple[str, ...] = ()
+    refuse: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Repeat:
+    """``times`` timers, the first included, ``every`` so long after each other."""
+
+    every: Length
+    times: int
+
+
+@attrs.frozen(kw_only=True)
+class Timer:
+    """Something that becomes due a while after a stay began.
+
+    ``kind`` is ``remind`` or ``notify``; with a ``to`` it is ``close`` or ``move``.
+    """
+
+    name: str
+    in_: tuple[str, ...]
+    kind: str
+    after: Length
+    audience: str | None = None
+    repeat: Repeat | None = None
+    notice: Length | None = None
+    to: str | None = None
+
+    def repeated(self) -> Iterator[Timer]:
+        """The timers that this one stands for: ``name``, ``name#2``, …, in order.
+
+        The ``notice`` of a repeated timer binds from the second on.
+        """
+        if self.repeat is None:
+            yield self
+            return
+        after = self.after
+        for number in range(1, self.repeat.times + 1):
+            first = number == 1
+            yield attrs.evolve(
+                self,
+                name=self.name if first else f"{self.name}#{number}",
+                after=after,
+                notice=None if first else self.notice,
+                repeat=None,
+            )
+            after += self.repeat.every
+
+
+@attrs.frozen(kw_only=True)
+class Policy:
+    """A workflow as data. Make one with `casestate.load_policy` or `Policy.from_dict`."""
+
+    name: str
+    initial: str
+    roles: tuple[str, ...] = ROLES
+    calendar: Calendar = attrs.field(factory=Calendar)
+    statuses: Mapping[str, Status]
+    transitions: tuple[Transition, ...] = ()
+    timers: Mapping[str, Timer] = MappingProxyType({})
+
+    @classmethod
+    def from_dict(cls, data: Mapping[str, object], *, source: str = "policy") -> Policy:
+        """Read a policy from a mapping of the file format's shape.
+
+        ``source`` names it in errors. Raises `PolicyError` with every problem there is.
+        """
+        return _Reader(source).policy(data)
+
+    def to_dict(self) -> dict[str, object]:
+        """The policy as a JSON-ready mapping of the file format; `from_dict` reads it back."""
+        return {
+            "format": FORMAT,
+            "name": self.name,
+            "initial": self.initial,
+            "roles": list(self.roles),
+            "calendar": {
+                "zone": self.calendar.zone,
+                "weekend": list(self.calendar.weekend),
+                "holidays": [str(holiday) for holiday in self.calendar.holidays],
+            },
+            "statuses": {name: _status_dict(status) for name, status in self.statuses.items()},
+            "transitions": [_transition_dict(row) for row in self.transitions],
+            "timers": {name: _timer_dict(timer) for name, timer in self.timers.items()},
+        }
+
+    def override(self, data: Mapping[str, object]) -> Policy:
+        """This policy with ``data``, a mapping of the file format's shape, laid over it.
+
+        Tables merge; lengths, ``repeat`` and lists are replaced whole; ``False``
+        removes a named table; transitions stand before those that are there.
+
+        Raises `PolicyError` with every problem there is.
+        """
+        return Policy.from_dict(overlay(self.to_dict(), data, source=self.name), source=self.name)
+
+    def __reduce__(self) -> tuple[Callable[..., Policy], tuple[dict[str, object]]]:
+        return (Policy.from_dict, (self.to_dict(),))
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.initial, self.transitions))
+
+    @cached_property
+    def states(self) -> tuple[str, ...]:
+        """Every state, in the order of the file."""
+        return tuple(
+            state
+            for name, status in self.statuses.items()
+            for state in ([f"{name}.{sub}" for sub in status.sub_statuses] or [name])
+        )
+
+    @cached_property
+    def events(self) -> tuple[str, ...]:
+        """Every event, in the order of the file."""
+        return tuple(dict.fromkeys(row.event for row in self.transitions))
+
+    def is_closed(self, state: str) -> bool:
+        """Whether ``state`` is of a closed status."""
+        return self.statuses[state.partition(".")[0]].closed
+
+    def described(self, state: str) -> SubStatus:
+        """What people read about ``state``: its sub-status, or its status if it has none."""
+        status, _, sub_status = state.partition(".")
+        return self.statuses[status].sub_statuses[sub_status] if sub_status else self.statuses[status]
+
+    def matching(self, patterns: Iterable[str]) -> tuple[str, ...]:
+        """The states that ``patterns`` stand for, in the policy's order.
+
+        A pattern is a state, a status (all of its sub-statuses), ``*`` (every
+        state) or ``*open`` (every state that is not closed).
+        """
+        wanted = set(patterns)
+        return tuple(
+            state
+            for state in self.states
+            if "*" in wanted
+            or state in wanted
+            or state.partition(".")[0] in wanted
+            or ("*open" in wanted and not self.is_closed(state))
+        )
+
+    def schedule(self, state: str) -> tuple[Timer, ...]:
+        """The timers of ``state``, repeats written out, in order of nominal length."""
+        timers = (
+            single
+            for timer in self.timers.values()
+            if state in self.matching(timer.in_)
+            for single in timer.repeated()
+        )
+        return tuple(sorted(timers, key=lambda timer: timer.after.nominal))
+
+
+def _with_kinds(timers: Mapping[str, Timer], statuses: Mapping[str, Status]) -> Mapping[str, Timer]:
+    """A timer with a target takes its kind from it."""
+
+    def kind(timer: Timer) -> str:
+        if timer.to is None:
+            return timer.kind
+        status = statuses.get(timer.to.partition(".")[0])
+        return "close" if status is not None and status.closed else "move"
+
+    return MappingProxyType({name: attrs.evolve(timer, kind=kind(timer)) for name, timer in timers.items()})
+
+
+def _days(length: Length) -> int:
+    return length.amount // _SECONDS["days"] if length.unit == "elapsed" else length.amount
+
+
+# --- writing -----------------------------------------------------------------
+
+
+def _status_dict(status: SubStatus) -> dict[str, object]:
+    data: dict[str, object] = {
+        text: value for text in _TEXTS if (value := getattr(status, text)) is not None
+    }
+    if isinstance(status, Status):
+        if status.closed:
+            data["closed"] = True
+        if status.sub_statuses:
+            data["sub_statuses"] = {
+                name: _status_dict(sub_status) for name, sub_status in status.sub_statuses.items()
+            }
+    return data
+
+
+def _transition_dict(row: Transition) -> dict[str, object]:
+    data: dict[str, object] = {"event": row.event, "by": list(row.by), "from": list(row.from_)}
+    if row.to is not None:
+        data["to"] = row.to
+    if row.when is not None:
+        data["when"] = row.when
+    if row.needs:
+        data["needs"] = list(row.needs)
+    if row.refuse:
+        data["refuse"] = True
+    return data
+
+
+def _timer_dict(timer: Timer) -> dict[str, object]:
+    data: dict[str, object] = {"in": list(timer.in_)}
+    if timer.to is None:
+        data["kind"] = timer.kind
+    if timer.audience is not None:
+        data["audience"] = timer.audience
+    data["after"] = timer.after.to_dict()
+    if timer.repeat is not None:
+        data["repeat"] = {"every": timer.repeat.every.to_dict(), "times": timer.repeat.times}
+    if timer.notice is not None:
+        data["notice"] = timer.notice.to_dict()
+    if timer.to is not None:
+        data["to"] = timer.to
+    return data
+
+
+# --- laying one mapping over another -----------------------------------------
+
+
+def overlay(
+    base: Mapping[str, object], top: Mapping[str, object], *, source: str = "policy"
+) -> dict[str, object]:
+    """``top`` laid over ``base``, both of the file format's shape; neither is changed.
+
+    Raises `PolicyError` where ``top`` removes what ``base`` does not have.
+    """
+    problems: list[Problem] = []
+    merged = _overlay(base, top, (), problems)
+    if problems:
+        raise PolicyError(source, problems)
+    return merged
+
+
+def _overlay(
+    base: Mapping[str, object],
+    top: Mapping[str, object],
+    place: tuple[str, ...],
+    problems: list[Problem],
+) -> dict[str, object]:
+    merged = dict(base)
+    holds_named_tables = any(
+        len(place) == len(pattern) and all(part in ("*", here) for part, here in zip(pattern, place, strict=True))
+        for pattern in _NAMED_TABLES
+    )
+    for key, value in top.items():
+        old = base.get(key)
+        if value is False and isinstance(old, Mapping):
+            del merged[key]
+        elif value is False and holds_named_tables:
+            path = ".".join((*place, key))
+            problems.append(Problem(path, f"nothing to remove{_hint(key, base)}"))
+        elif key == "transitions" and not place and isinstance(old, list) and isinstance(value, list):
+            merged[key] = [*value, *old]
+        elif isinstance(value, Mapping) and isinstance(old, Mapping) and key not in _VALUES:
+            merged[key] = _overlay(old, value, (*place, key), problems)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _hint(name: object, known: Iterable[str]) -> str:
+    known = list(known)
+    return f"{nearest(name, known)} (there are: {one_of(known)})"
+
+
+# --- what a policy cannot say ------------------------------------------------
+
+
+class _Checks:
+    """What is wrong with a policy as a whole, beside what is wrong with its shape.
+
+    Parts whose shape is wrong are passed over: they have been reported.
+    """
+
+    def __init__(self, policy: Policy, known: Iterable[Problem]) -> None:
+        self.policy = policy
+        self.broken = [problem.path for problem in known]
+
+    def problems(self) -> Iterator[Problem]:
+        if not self.sound("statuses"):
+            return
+        if not self.policy.statuses:
+            yield Problem("statuses", "must name at least one")
+            return
+        if self.sound("initial"):
+            yield from self.target("initial", self.policy.initial)
+        for number, row in enumerate(self.policy.transitions):
+            yield from self.row(f"transitions[{number}]", row)
+        for name, timer in self.policy.timers.items():
+            yield from self.timer(f"timers.{name}", timer)
+        yield from self.schedules()
+
+    def sound(self, path: str) -> bool:
+        return not any(re.match(rf"{re.escape(path)}(?![a-z0-9_])", broken) for broken in self.broken)
+
+    def row(self, path: str, row: Transition) -> Iterator[Problem]:
+        if self.sound(f"{path}.by") and self.sound("roles"):
+            for number, role in enumerate(row.by):
+                if role not in self.policy.roles:
+                    here = f"{path}.by[{number}]" if len(row.by) > 1 else f"{path}.by"
+                    yield Problem(here, f"unknown role {role!r}{_hint(role, self.policy.roles)}")
+        yield from self.patterns(f"{path}.from", row.from_)
+        if row.refuse and (row.to is not None or row.needs):
+            yield Problem(path, "a row that refuses has no 'to' and no 'needs'")
+        if row.to is None or not self.sound(f"{path}.to"):
+            return
+        status_with_subs = self.policy.statuses.get(row.to)
+        asks = status_with_subs is not None and bool(status_with_subs.sub_statuses)
+        if row.to != PREVIOUS and not asks:
+            yield from self.target(f"{path}.to", row.to, also=(PREVIOUS,))
+        if row.event == CLONE and (asks or row.needs):
+            yield Problem(path, "cloning takes no argument: no 'needs', and a 'to' that is a state")
+        if SYSTEM in row.by and self.meets(row.from_, row.to):
+            yield Problem(f"{path}.to", f"a row by {SYSTEM} would restart the timers of the state it is in")
+
+    def timer(self, path: str, timer: Timer) -> Iterator[Problem]:
+        yield from self.patterns(f"{path}.in", timer.in_)
+        if timer.to is not None and self.sound(f"{path}.to"):
+            yield from self.target(f"{path}.to", timer.to)
+            if self.meets(timer.in_, timer.to):
+                yield Problem(f"{path}.to", "a timer would restart the state it is in")
+
+    def schedules(self) -> Iterator[Problem]:
+        """A timer after one that moves the case away never fires; a first one has no warning before it."""
+        timers = {name: timer for name, timer in self.policy.timers.items() if self.sound(f"timers.{name}")}
+        policy = attrs.evolve(self.policy, timers=timers)
+        late: dict[tuple[str, str], list[str]] = {}
+        first: dict[str, list[str]] = {}
+        for state in policy.states:
+            schedule = policy.schedule(state)
+            if schedule and schedule[0].notice is not None and len(timers) == len(self.policy.timers):
+                first.setdefault(schedule[0].name, []).append(state)
+            mover = next((timer for timer in schedule if timer.to is not None), None)
+            if mover is not None:
+                for timer in schedule[schedule.index(mover) + 1 :]:
+                    late.setdefault((timer.name.partition("#")[0], mover.name), []).append(state)
+        for name, states in first.items():
+            yield Problem(
+                f"timers.{name}.notice",
+                f"it is the first timer of {one_of(states)}: no timer before it could have been settled",
+            )
+        for (name, mover), states in late.items():
+            yield Problem(
+                f"timers.{name}.after",
+                f"can never fire in {one_of(dict.fromkeys(states))}: {mover!r} moves the case away before",
+            )
+
+    def patterns(self, path: str, patterns: Sequence[str]) -> Iterator[Problem]:
+        if not self.sound(path):
+            return
+        known = ("*", "*open", *self.policy.statuses, *self.policy.states)
+        for number, pattern in enumerate(patterns):
+            if pattern not in known:
+                here = f"{path}[{number}]" if len(patterns) > 1 else path
+                yield Problem(here, f"unknown state {pattern!r}{_hint(pattern, dict.fromkeys(known))}")
+
+    def target(self, path: str, state: str, *, also: Sequence[str] = ()) -> Iterator[Problem]:
+        known = (*self.policy.states, *also)
+        if state in self.policy.statuses and state not in known:
+            yield Problem(path, f"{state!r} has sub-statuses and is no state by itself (there are: {one_of(known)})")
+        elif state not in known:
+            yield Problem(path, f"unknown state {state!r}{_hint(state, known)}")
+
+    def meets(self, from_: Sequence[str], to: str) -> bool:
+        return not set(self.policy.matching(from_)).isdisjoint(self.policy.matching([to]))
+
+
+# --- reading -----------------------------------------------------------------
+
+
+class _Reader:
+    """Reads a mapping into a policy, and collects everything that is wrong with it."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self.problems: list[Problem] = []
+
+    def policy(self, data: object) -> Policy:
+        keys = ("format", "name", "initial", "roles", "calendar", "statuses", "transitions", "timers")
+        top = self.table(data, "", keys, required=("format", "name", "initial", "statuses"))
+        if "format" in top and (top["format"] != FORMAT or isinstance(top["format"], bool)):
+            self.wrong("format", f"this version reads format {FORMAT}, not {top['format']!r}")
+        statuses = self.named(top.get("statuses", {}), "statuses", self.status)
+        policy = Policy(
+            name=self.name(top["name"], "name", _POLICY_NAME) if "name" in top else "",
+            initial=self.text(top["initial"], "initial") if "initial" in top else "",
+            roles=self.roles(top.get("roles", ROLES)),
+            calendar=self.calendar(top.get("calendar", {})),
+            statuses=statuses,
+            transitions=tuple(
+                self.transition(row, f"transitions[{number}]")
+                for number, row in enumerate(self.array(top.get("transitions", []), "transitions"))
+            ),
+            timers=_with_kinds(self.named(top.get("timers", {}), "timers", self.timer), statuses),
+        )
+        self.problems.extend(_Checks(policy, self.problems).problems())
+        if self.problems:
+            raise PolicyError(self.source, self.problems)
+        return policy
+
+    def roles(self, value: object) -> tuple[str, ...]:
+        roles = self.names(value, "roles")
+        for number, role in enumerate(roles):
+            self.name(role, f"roles[{number}]")
+        return roles
+
+    def calendar(self, data: object) -> Calendar:
+        table = self.table(data, "calendar", ("zone", "weekend", "holidays"))
+        calendar = Calendar()
+        if "zone" in table:
+            calendar = attrs.evolve(calendar, zone=self.zone(table["zone"]))
+        if "weekend" in table:
+            weekend = self.names(table["weekend"], "calendar.weekend", known=WEEKDAYS, empty=True)
+            if set(weekend) == set(WEEKDAYS):
+                self.wrong("calendar.weekend", "a week without a business day")
+            calendar = attrs.evolve(calendar, weekend=weekend)
+        if "holidays" in table:
+            entries = self.array(table["holidays"], "calendar.holidays")
+            holidays = (
+                self.holiday(entry, f"calendar.holidays[{number}]") for number, entry in enumerate(entries)
+            )
+            calendar = attrs.evolve(
+                calendar, holidays=tuple(holiday for holiday in holidays if holiday is not None)
+            )
+        return calendar
+
+    def zone(self, value: object) -> str:
+        name = self.text(value, "calendar.zone")
+        try:
+            zone(name)
+        except ValueError:
+            from zoneinfo import available_timezones  # noqa: PLC0415 - only a message needs it
+
+            zones = available_timezones()
+            hint = nearest(name, zones) or "; give an IANA name such as 'Europe/Berlin'"
+            if not zones:
+                hint = "; this machine has no time zone database: pip install tzdata"
+            self.wrong("calendar.zone", f"no time zone {name!r}{hint}")
+            return "UTC"
+        return name
+
+    def holiday(self, value: object, path: str) -> date | str | None:
+        if isinstance(value, date) and not isinstance(value, datetime):
+            return value
+        if isinstance(value, str) and _REGION.fullmatch(value):
+            return self.region(value, path)
+        try:
+            return date.fromisoformat(cast("str", value))
+        except (TypeError, ValueError):
+            self.wrong(
+                path, f"{value!r} is neither a date ('2026-12-24') nor a region of the holidays package ('DE-BE')"
+            )
+            return None
+
+    def region(self, value: str, path: str) -> str:
+        try:
+            from casestate.holidays import regions  # noqa: PLC0415 - an extra
+        except ModuleNotFoundError:
+            self.wrong(
+                path,
+                f"the region {value!r} needs the holidays extra (pip install 'casestate[holidays]'); "
+                "or list the dates themselves",
+            )
+            return value
+        if value not in (known := regions()):
+            hint = nearest(value, known) or "; regions are written like 'DE' or 'DE-BE'"
+            self.wrong(path, f"the holidays package knows no region {value!r}{hint}")
+        return value
+
+    def status(self, name: str, data: object, path: str) -> Status:
+        table = self.table(data, path, (*_TEXTS, "closed", "sub_statuses"))
+        return Status(
+            name=name,
+            closed=self.flag(table.get("closed", False), f"{path}.closed"),
+            sub_statuses=self.named(table.get("sub_statuses", {}), f"{path}.sub_statuses", self.sub_status),
+            **self.texts(name, table, path),
+        )
+
+    def sub_status(self, name: str, data: object, path: str) -> SubStatus:
+        return SubStatus(name=name, **self.texts(name, self.table(data, path, _TEXTS), path))
+
+    def texts(self, name: str, table: Mapping[str, object], path: str) -> dict[str, str]:
+        texts = {text: self.text(table[text], f"{path}.{text}") for text in _TEXTS if text in table}
+        return {"label": name.replace("_", " ").title(), **texts}
+
+    def transition(self, data: object, path: str) -> Transition:
+        keys = ("event", "by", "from", "to", "when", "needs", "refuse")
+        row = self.table(data, path, keys, required=("event", "by", "from"))
+        return Transition(
+            event=self.name(row["event"], f"{path}.event") if "event" in row else "",
+            by=self.names(row["by"], f"{path}.by") if "by" in row else (),
+            from_=self.names(row["from"], f"{path}.from") if "from" in row else (),
+            to=self.optional(row, "to", path, self.text),
+            when=self.optional(row, "when", path, self.when),
+            needs=self.names(row["needs"], f"{path}.needs", known=("assignee",), empty=True) if "needs" in row else (),
+            refuse=self.flag(row.get("refuse", False), f"{path}.refuse"),
+        )
+
+    def when(self, value: object, path: str) -> str:
+        return self.choice(value, path, ("assigned", "unassigned"))
+
+    def timer(self, name: str, data: object, path: str) -> Timer:
+        keys = ("in", "kind", "audience", "after", "repeat", "notice", "to")
+        table = self.table(data, path, keys, required=("in", "after"))
+        to = self.optional(table, "to", path, self.text)
+        kind = self.optional(table, "kind", path, self.kind)
+        if to is not None and "kind" in table:
+            self.wrong(f"{path}.kind", "a timer with a 'to' has no kind of its own: leave it out")
+        if to is None and "kind" not in table and table:
+            self.wrong(path, "needs a kind ('remind' or 'notify'), or a 'to'")
+        after = self.length(table["after"], f"{path}.after") if "after" in table else Length("elapsed", 1)
+        repeat = self.optional(table, "repeat", path, self.repeat)
+        if repeat is not None:
+            self.repeatable(after, repeat, to, f"{path}.repeat")
+        return Timer(
+            name=name,
+            in_=self.names(table["in"], f"{path}.in") if "in" in table else (),
+            kind=kind or "",
+            after=after,
+            audience=self.optional(table, "audience", path, self.text),
+            repeat=repeat,
+            notice=self.optional(table, "notice", path, self.length),
+            to=to,
+        )
+
+    def repeatable(self, after: Length, repeat: Repeat, to: str | None, path: str) -> None:
+        if to is not None:
+            self.wrong(path, "a timer with a 'to' moves the case away: it cannot repeat")
+        if repeat.every.unit != after.unit:
+            self.wrong(f"{path}.every", f"must be of the kind of 'after' ({after}), not {repeat.every}")
+        elif _days(after) + _days(repeat.every) * repeat.times > _LONGEST_DAYS:
+            self.wrong(path, _TOO_LONG)
+
+    def kind(self, value: object, path: str) -> str:
+        return self.choice(value, path, ("remind", "notify"))
+
+    def repeat(self, data: object, path: str) -> Repeat:
+        table = self.table(data, path, ("every", "times"), required=("every", "times"))
+        times = table.get("times", 1)
+        every = self.length(table["every"], f"{path}.every") if "every" in table else Length("elapsed", 1)
+        if not self.whole(times) or not 1 <= cast("int", times) <= MOST_REPEATS:
+            self.wrong(f"{path}.times", f"a whole number from 1 to {MOST_REPEATS}, not {times!r}")
+            times = 1
+        if not every.amount:
+            self.wrong(f"{path}.every", "must be longer than nothing")
+        return Repeat(every=every, times=cast("int", times))
+
+    def length(self, data: object, path: str) -> Length:
+        before = len(self.problems)
+        table = self.table(data, path, (*_SECONDS, *_CALENDAR_UNITS))
+        if len(self.problems) == before and not table:
+            self.wrong(path, f"needs a length, such as {{days = 14}}; the units are {one_of((*_SECONDS, *_CALENDAR_UNITS))}")
+        for unit, amount in table.items():
+            if not self.whole(amount):
+                self.wrong(f"{path}.{unit}", f"a whole number, not {amount!r}")
+            elif cast("int", amount) < (least := int(unit in _CALENDAR_UNITS)):
+                self.wrong(f"{path}.{unit}", f"at least {least}, not {amount!r}")
+        calendar_unit = next((unit for unit in _CALENDAR_UNITS if unit in table), None)
+        if calendar_unit and len(table) > 1:
+            self.wrong(path, f"{calendar_unit} stands alone, without {one_of(unit for unit in table if unit != calendar_unit)}")
+        if len(self.problems) > before:
+            return Length("elapsed", 1)
+        amounts = cast("Mapping[str, int]", table)
+        if calendar_unit is not None:
+            length = Length(calendar_unit, amounts[calendar_unit])
+        else:
+            length = Length("elapsed", sum(_SECONDS[unit] * amount for unit, amount in amounts.items()))
+        if _days(length) > _LONGEST_DAYS:
+            self.wrong(path, _TOO_LONG)
+            return Length("elapsed", 1)
+        return length
+
+    # the shapes that a value can have
+
+    def wrong(self, path: str, message: str) -> None:
+        self.problems.append(Problem(path, message))
+
+    def table(
+        self, data: object, path: str, known: Sequence[str], *, required: Sequence[str] = ()
+    ) -> Mapping[str, object]:
+        if not isinstance(data, Mapping):
+            self.wrong(path, f"must be a table, not {data!r}")
+            return {}
+        for key in data:
+            if key not in known:
+                self.wrong(f"{path}.{key}" if path else str(key), f"unknown key{_hint(key, known)}")
+        for key in required:
+            if key not in data:
+                self.wrong(f"{path}.{key}" if path else key, "is missing")
+        return {key: value for key, value in data.items() if key in known}
+
+    def named(
+        self, data: object, path: str, read: Callable[[str, object, str], _T]
+    ) -> Mapping[str, _T]:
+        if not isinstance(data, Mapping):
+            self.wrong(path, f"must be a table of named tables, not {data!r}")
+            return MappingProxyType({})
+        for key in data:
+            self.name(key, f"{path}.{key}")
+        return MappingProxyType({str(key): read(str(key), value, f"{path}.{key}") for key, value in data.items()})
+
+    def optional(
+        self, table: Mapping[str, object], key: str, path: str, read: Callable[[object, str], _T]
+    ) -> _T | None:
+        return read(table[key], f"{path}.{key}") if key in table else None
+
+    def array(self, value: object, path: str) -> Sequence[object]:
+        if isinstance(value, (list, tuple)):
+            return cast("Sequence[object]", value)
+        self.wrong(path, f"must be a list, not {value!r}")
+        return ()
+
+    def names(
+        self, value: object, path: str, *, known: Sequence[str] = (), empty: bool = False
+    ) -> tuple[str, ...]:
+        """A list of names, or one name in its place."""
+        before = len(self.problems)
+        entries = (value,) if isinstance(value, str) else self.array(value, path)
+        for number, entry in enumerate(entries):
+            here = path if isinstance(value, str) else f"{path}[{number}]"
+            if not isinstance(entry, str) or not entry:
+                self.wrong(here, f"must be a name, not {entry!r}")
+            elif known and entry not in known:
+                self.wrong(here, f"unknown name {entry!r}{_hint(entry, known)}")
+            elif entry in entries[:number]:
+                self.wrong(here, f"{entry!r} stands there twice")
+        if not entries and not empty and len(self.problems) == before:
+            self.wrong(path, "must name at least one")
+        return tuple(entry for entry in entries if isinstance(entry, str))
+
+    def name(self, value: object, path: str, pattern: re.Pattern[str] = _NAME) -> str:
+        if not isinstance(value, str) or not pattern.fullmatch(value):
+            hyphens = " or hyphens" if pattern is _POLICY_NAME else ""
+            self.wrong(
+                path,
+                f"must be a name of lower-case letters, digits and underscores{hyphens}, "
+                f"beginning with a letter, not {value!r}",
+            )
+            return ""
+        return value
+
+    def text(self, value: object, path: str) -> str:
+        if not isinstance(value, str) or not value:
+            self.wrong(path, f"must be text, not {value!r}")
+            return ""
+        return value
+
+    def flag(self, value: object, path: str) -> bool:
+        if not isinstance(value, bool):
+            self.wrong(path, f"must be true or false, not {value!r}")
+        return value is True
+
+    def choice(self, value: object, path: str, known: Sequence[str]) -> str:
+        if value not in known:
+            self.wrong(path, f"{value!r} is none of them{_hint(value, known)}")
+            return known[0]
+        return cast("str", value)
+
+    @staticmethod
+    def whole(value: object) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool)

@@ -1,0 +1,644 @@
+"""The one object that users hold: a policy, compiled, with a clock.
+
+A `Workflow` answers what an event does to a case and which actions are due. It
+keeps nothing about cases: it takes frozen ones and returns new ones. It sends
+nothing, closes nothing and never waits; the caller acts, then settles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, cast
+
+import attrs
+
+from casestate.case import Action, Case, CaseDraft, Change, ChangeDraft
+from casestate.clock import Clock, format_instant, instant, utc_now
+from casestate.errors import (
+    CaseDataError,
+    CasestateError,
+    EventRefused,
+    MissingArgument,
+    NotDue,
+    PolicyError,
+    Problem,
+    StaleAction,
+    TimeOrderError,
+    UnknownEvent,
+    UnknownRole,
+    UnknownStatus,
+    nearest,
+    one_of,
+)
+from casestate.machine import Table, Target, compile_table, live
+from casestate.policy import CLONE, SYSTEM, Policy
+from casestate.schedule import Cutoff, Schedule, Sweep, schedules
+
+
+if TYPE_CHECKING:
+    from transitions import Machine
+
+__all__ = ["Explanation", "Workflow"]
+
+MIGRATE = "migrate"
+_SKEW = "where clocks differ by seconds, pass at=max(now, case.changed_at)"
+
+
+@attrs.frozen(kw_only=True)
+class Explanation:
+    """What is to be said of one timer of a case's state.
+
+    ``verdict`` is ``settled``, ``due``, ``passed_over``, ``waiting`` or
+    ``held_back`` (by a ``notice``); ``due_at`` is when it comes or came due, as
+    far as that is known.
+    """
+
+    timer: str
+    kind: str
+    verdict: str
+    due_at: datetime | None
+    sentence: str
+
+    def __str__(self) -> str:
+        return self.sentence
+
+
+class Workflow:
+    """A policy, compiled, with a clock.
+
+    ``clock`` is asked for the instant wherever ``at=`` or ``now=`` is left out.
+    A workflow holds no cases; it may be shared between threads.
+    """
+
+    __slots__ = ("_clock", "_policy", "_schedules", "_states", "_sweep", "_table")
+
+    def __init__(self, policy: Policy, clock: Clock = utc_now) -> None:
+        if not isinstance(policy, Policy):
+            message = f"a Workflow takes a Policy (see load_policy), not {policy!r}"
+            raise PolicyError("Workflow", [Problem("policy", message)])
+        self._policy = policy
+        self._clock = clock
+        self._table: Table = compile_table(policy)
+        self._schedules = schedules(policy)
+        self._states: dict[str, Target] = {
+            state: (status, sub_status or None, state)
+            for state in policy.states
+            for status, _, sub_status in [state.partition(".")]
+        }
+        self._sweep: Sweep | None = None
+
+    def __repr__(self) -> str:
+        return f"<Workflow {self._policy.name!r}>"
+
+    def __reduce__(self) -> tuple[type[Workflow], tuple[Policy, Clock]]:
+        return (Workflow, (self._policy, self._clock))
+
+    @property
+    def policy(self) -> Policy:
+        """The policy that this workflow runs."""
+        return self._policy
+
+    # --- events --------------------------------------------------------------
+
+    def open(self, case_id: str, *, at: datetime | None = None) -> Case:
+        """Begin a case in the policy's initial state, at ``at``.
+
+        Raises `CaseDataError` for an id that is none, `NaiveTimeError` or
+        `InstantError` for an ``at`` that is no instant.
+        """
+        status, sub_status, _ = self._states[self._policy.initial]
+        moment = self._moment(at, "at")
+        return Case(
+            id=case_id,
+            status=status,
+            sub_status=sub_status,
+            entered_at=moment,
+            opened_at=moment,
+            policy=self._policy.name,
+        )
+
+    def apply(
+        self,
+        case: Case,
+        event: str,
+        *,
+        by: str,
+        at: datetime | None = None,
+        actor: str | None = None,
+        sub_status: str | None = None,
+        assignee: str | None = None,
+    ) -> Case:
+        """The case after ``event`` by the role ``by``: a new one, with an entry in its history.
+
+        ``actor`` is whoever took the role; ``sub_status`` and ``assignee`` are
+        given where the row asks for them, and only there.
+
+        Raises `EventRefused` (with what is permitted), `UnknownEvent`,
+        `UnknownRole`, `MissingArgument`, `UnknownStatus`, `CaseDataError`,
+        `TimeOrderError`, `NaiveTimeError` or `InstantError`.
+        """
+        if event == CLONE:
+            raise self._refusal(case, event, by, hint="call Workflow.clone(case, new_id, by=…)")
+        clone = self._fire(case, event, by, at, actor, sub_status, assignee, assignee, case.clones)
+        return clone
+
+    def clone(
+        self, case: Case, new_id: str, *, by: str, at: datetime | None = None, actor: str | None = None
+    ) -> tuple[Case, Case]:
+        """Fire the ``clone`` row, and begin a new case linked to this one: ``(original, clone)``.
+
+        The clone is in the initial state and has no assignee.
+
+        Raises what `apply` raises, and `CaseDataError` for an id that is none or taken.
+        """
+        if new_id == case.id or new_id in case.clones:
+            raise CaseDataError(f"case {case.id!r}", [Problem("clones", f"the id {new_id!r} is taken")])
+        moment = self._moment(at, "at")
+        clone = attrs.evolve(self.open(new_id, at=moment), cloned_from=case.id)
+        clones = (*case.clones, new_id)
+        return self._fire(case, CLONE, by, moment, actor, None, None, new_id, clones), clone
+
+    def allowed(self, case: Case, *, by: str | None = None) -> tuple[str, ...]:
+        """The events that the role ``by`` (none: any role) may cause in this case now, sorted.
+
+        Raises `UnknownRole`, `UnknownStatus` or `CaseDataError`.
+        """
+        self._belongs(case)
+        if by is not None and by not in self._policy.roles:
+            raise UnknownRole(by, self._policy.roles)
+        return self._permitted(case, by)
+
+    def _permitted(self, case: Case, by: str | None) -> tuple[str, ...]:
+        context = Table.context(assigned=case.assignee is not None, previous=case.previous is not None)
+        return self._table.permitted[case.state, by][context]
+
+    def _fire(
+        self,
+        case: Case,
+        event: str,
+        by: str,
+        at: datetime | None,
+        actor: str | None,
+        sub_status: str | None,
+        assignee: str | None,
+        detail: str | None,
+        clones: tuple[str, ...],
+    ) -> Case:
+        # What nearly every event takes stands first and inline: this is the hot path.
+        steps = self._table.steps.get((case.state, event, by))
+        step = steps and steps[2 * (case.assignee is not None) + (case.previous is not None)]
+        if not step or (case.policy is not None and case.policy != self._policy.name):
+            raise self._refusal(case, event, by)
+        moment = instant(self._clock() if at is None else at, "at")
+        if moment < case.changed_at:
+            raise TimeOrderError(f"case {case.id!r}: at", moment, case.changed_at, _SKEW)
+        if step.plain and sub_status is None and assignee is None:
+            target = step.to
+        else:
+            target = step.target(case.id, sub_status=sub_status, assignee=assignee, previous=case.previous)
+        return _moved(case, target, moment, event, by, actor, detail, assignee or case.assignee, clones)
+
+    def _refusal(self, case: Case, event: str, by: str, hint: str = "") -> CasestateError:
+        """Why the table has no step: what the case, the event or the role lacks."""
+        try:
+            self._belongs(case)
+        except CasestateError as error:
+            return error
+        if event not in self._policy.events:
+            return UnknownEvent(event, self._policy.events, f"case {case.id!r}")
+        if by not in self._policy.roles:
+            return UnknownRole(by, self._policy.roles, f"case {case.id!r}")
+        return EventRefused(case.id, event, case.state, by, self._permitted(case, by), hint)
+
+    # --- the evaluator -------------------------------------------------------
+
+    def due(
+        self,
+        cases: Iterable[Case],
+        *,
+        now: datetime | None = None,
+        on_error: Callable[[Case, CasestateError], object] | None = None,
+    ) -> Iterator[Action]:
+        """What is due at ``now``: at most one action a case, lazily, in the order of ``cases``.
+
+        A case that cannot be evaluated raises its error; with ``on_error`` that
+        is called with the case and the error instead, and the sweep goes on.
+
+        Raises `NaiveTimeError` or `InstantError` at once; while it runs
+        `UnknownStatus` or `CaseDataError`.
+        """
+        if isinstance(cases, Case):
+            raise CaseDataError("cases", [Problem("", "must be an iterable of Case objects, not one Case")])
+        return self._due(cases, self._sweep_at(now), on_error)
+
+    def _due(
+        self,
+        cases: Iterable[Case],
+        sweep: Sweep,
+        on_error: Callable[[Case, CasestateError], object] | None,
+    ) -> Iterator[Action]:
+        positions, policy = sweep.positions, self._policy.name
+        for case in cases:
+            try:
+                latest, rows = positions[case.state][case.settled]
+                if case.policy is not None and case.policy != policy:
+                    raise LookupError  # noqa: TRY301 - the one slow path below tells all reasons
+            except (LookupError, AttributeError):
+                try:
+                    self._belongs(case)
+                except CasestateError as error:
+                    if on_error is None:
+                        raise error from None
+                    on_error(case, error)
+                continue
+            if latest is not None and case.entered_at <= latest:
+                action = self._action(case, rows)
+                if action is not None:
+                    yield action
+
+    def _action(self, case: Case, rows: Iterable[Cutoff]) -> Action | None:
+        settled_at = case.settled_at
+        for row in rows:
+            if case.entered_at <= row.entered_until and (
+                row.settled_until is None or (settled_at is not None and settled_at <= row.settled_until)
+            ):
+                return self._action_of(case, row.timer)
+        return None
+
+    def _action_of(self, case: Case, timer: str) -> Action:
+        schedule = self._schedules[case.state]
+        position = schedule.positions[case.settled]
+        index = schedule.positions[timer] - 1
+        due = schedule.timers[index]
+        due_at = schedule.due_at(index, position, case.entered_at, case.settled_at)
+        return Action(
+            case_id=case.id,
+            stay=case.stay,
+            entered_at=case.entered_at,
+            timer=timer,
+            kind=due.kind,
+            audience=due.audience,
+            due_at=cast("datetime", due_at),
+            to=due.to,
+            skipped=tuple(passed.name for passed in schedule.timers[position:index]),
+        )
+
+    def _sweep_at(self, now: datetime | None) -> Sweep:
+        # The last one is kept: a caller settles between two looks at the same instant.
+        moment = self._moment(now, "now")
+        sweep = self._sweep
+        if sweep is None or sweep.now != moment:
+            sweep = self._sweep = Sweep(self._schedules, moment)
+        return sweep
+
+    def cutoffs(self, now: datetime | None = None) -> tuple[Cutoff, ...]:
+        """The cutoff table at ``now``: all that another engine must know to find what is due.
+
+        Raises `NaiveTimeError` or `InstantError`.
+        """
+        sweep = self._sweep_at(now)
+        return tuple(row for by_settled in sweep.positions.values() for _, rows in by_settled.values() for row in rows)
+
+    def next_due(self, case: Case) -> datetime | None:
+        """When the case's next timer comes due; in the past if it is overdue, none if nothing is left.
+
+        Raises `UnknownStatus` or `CaseDataError`.
+        """
+        schedule, position = self._position(case)
+        if position == len(schedule.timers):
+            return None
+        return schedule.due_at(position, position, case.entered_at, case.settled_at)
+
+    def forecast(self, case: Case, *, now: datetime | None = None) -> Iterator[Action]:
+        """What sweeps at every instant from ``now`` on would return if nobody did anything else.
+
+        Overdue actions are taken as settled at ``now``, the others when they come
+        due. Lazy, and endless for a policy whose timers move a case in a circle.
+
+        Raises at once what `next_due` raises, `NaiveTimeError` or `InstantError`.
+        """
+        moment = self._moment(now, "now")
+        self._position(case)
+        return self._forecast(case, moment)
+
+    def _forecast(self, case: Case, now: datetime) -> Iterator[Action]:
+        while (due_at := self.next_due(case)) is not None:
+            now = max(now, due_at)
+            # At `due_at` the next timer is due; one further on may be due by then as well.
+            (action,) = self._due([case], Sweep({case.state: self._schedules[case.state]}, now), None)
+            yield action
+            case = self._settled(case, action.timer, now)
+
+    def explain(self, case: Case, *, now: datetime | None = None) -> tuple[Explanation, ...]:
+        """Why each timer of the case's state is, or is not, what a sweep at ``now`` returns.
+
+        Raises `UnknownStatus`, `CaseDataError`, `NaiveTimeError` or `InstantError`.
+        """
+        moment = self._moment(now, "now")
+        schedule, position = self._position(case)
+        action = next(self.due([case], now=moment), None)
+        return tuple(
+            self._explanation(case, schedule, position, index, action, moment)
+            for index in range(len(schedule.timers))
+        )
+
+    def _explanation(
+        self, case: Case, schedule: Schedule, position: int, index: int, action: Action | None, now: datetime
+    ) -> Explanation:
+        timer = schedule.timers[index]
+        due_at = schedule.due_at(index, position, case.entered_at, case.settled_at)
+        if index < position:
+            due_at = schedule.counted_from_entry(index, case.entered_at)
+            passed = any(
+                timer.name in change.detail
+                for change in case.history
+                if change.stay == case.stay and change.by == SYSTEM and isinstance(change.detail, tuple)
+            )
+            verdict = "passed_over" if passed else "settled"
+            settled_at = f" at {format_instant(cast('datetime', case.settled_at))}" if timer.name == case.settled else ""
+            said = f"was passed over for {case.settled}" if passed else f"has been settled{settled_at}"
+        elif action is not None and timer.name == action.timer:
+            verdict, said = "due", f"is due since {format_instant(action.due_at)}"
+        elif action is not None and timer.name in action.skipped:
+            verdict, said = "passed_over", f"is passed over: {action.timer} is due as well, and further on"
+        elif index not in schedule.reachable(position):
+            before = next(
+                number for number in range(position + 1, index + 1) if schedule.timers[number].notice is not None
+            )
+            holder, warning = schedule.timers[before], schedule.timers[before - 1]
+            verdict = "held_back"
+            due_at = None
+            said = f"is held back: {holder.name} comes at the earliest {holder.notice} after {warning.name} has been settled"
+        elif due_at is None:
+            verdict, said = "waiting", "never comes due: that would be beyond the year 9999"
+        else:
+            by_entry = schedule.counted_from_entry(index, case.entered_at)
+            held = by_entry is not None and by_entry <= now
+            verdict = "held_back" if held else "waiting"
+            said = f"waits until {format_instant(due_at)}"
+            if held:
+                said = f"is held back until {format_instant(due_at)}, {schedule.notice(position)} after {case.settled} was settled"
+        effect = f", and moves the case to {timer.to}" if timer.to is not None and verdict in ("due", "waiting") else ""
+        return Explanation(
+            timer=timer.name, kind=timer.kind, verdict=verdict, due_at=due_at, sentence=f"{timer.name} {said}{effect}."
+        )
+
+    # --- settling ------------------------------------------------------------
+
+    def settle(self, case: Case, action: Action, *, at: datetime | None = None) -> Case:
+        """The case after ``action`` has been dealt with, at ``at``.
+
+        A timer with a target moves the case (a new stay, entered at ``at``); any
+        other is remembered as the last one settled. Either is in the history.
+
+        Raises `StaleAction` if the action is of another case or stay, or has been
+        settled; `NotDue` if it is too early; `UnknownStatus`, `CaseDataError`,
+        `TimeOrderError`, `NaiveTimeError` or `InstantError`.
+        """
+        schedule, position = self._position(case)
+        index = schedule.positions.get(action.timer, 0) - 1
+        reason = _stale(case, action, index, position)
+        if reason:
+            raise StaleAction(case.id, action.timer, reason)
+        moment = self._moment(at, "at")
+        if moment < case.changed_at:
+            raise TimeOrderError(f"case {case.id!r}: at", moment, case.changed_at, _SKEW)
+        explanation = self._explanation(case, schedule, position, index, None, moment)
+        reached = index in schedule.reachable(position)
+        if not reached or explanation.due_at is None or explanation.due_at > moment:
+            raise NotDue(case.id, action.timer, moment, explanation.due_at, explanation.sentence)
+        return self._settled(case, action.timer, moment)
+
+    def _settled(self, case: Case, timer_name: str, at: datetime) -> Case:
+        schedule = self._schedules[case.state]
+        position, index = schedule.positions[case.settled], schedule.positions[timer_name] - 1
+        passed = tuple(timer.name for timer in schedule.timers[position:index])
+        timer = schedule.timers[index]
+        target = None if timer.to is None else self._states[timer.to]
+        moved = _moved(case, target, at, timer_name, SYSTEM, None, passed or None, case.assignee, case.clones)
+        return moved if target is not None else attrs.evolve(moved, settled=timer_name, settled_at=at)
+
+    # --- another policy, another machine -------------------------------------
+
+    def migrate(
+        self,
+        case: Case,
+        to_workflow: Workflow,
+        states: Mapping[str, str] | None = None,
+        *,
+        at: datetime | None = None,
+    ) -> Case:
+        """The case under another version of its policy, as of ``at``, with an entry in its history.
+
+        ``states`` maps states of this policy to states of the other; it must
+        cover every state that is gone. A case whose state is mapped begins a new
+        stay. One whose state stays keeps its stay and what has been settled of
+        it, except where it would then be closed sooner than under the old policy,
+        or with less warning left than a longer ``notice`` of the new one
+        promises: there a new stay begins at ``at``.
+
+        Raises `PolicyError` with every state that either policy does not have or
+        the map does not cover, and what `apply` raises for the case and the instant.
+        """
+        mapping = self._state_map(to_workflow, states or {})
+        self._position(case)
+        moment = self._moment(at, "at")
+        if moment < case.changed_at:
+            raise TimeOrderError(f"case {case.id!r}: at", moment, case.changed_at, _SKEW)
+        new = to_workflow._policy  # noqa: SLF001 - its own class
+        target = to_workflow._states[mapping.get(case.state, case.state)]  # noqa: SLF001 - its own class
+        previous = None if case.previous is None else mapping.get(case.previous, case.previous)
+        change = _change(case, moment, MIGRATE, SYSTEM, None, target[2], case.stay, new.name)
+        moved = attrs.evolve(
+            case,
+            status=target[0],
+            sub_status=target[1],
+            previous=previous,
+            policy=new.name,
+            history=(*case.history, change),
+        )
+        if target[2] == case.state:
+            settled = self._settled_under(to_workflow, case)
+            moved = attrs.evolve(moved, settled=settled, settled_at=case.settled_at if settled else None)
+            if not self._closes_sooner(case, to_workflow, moved, moment):
+                return moved
+        return attrs.evolve(
+            moved,
+            entered_at=moment,
+            stay=case.stay + 1,
+            settled=None,
+            settled_at=None,
+            history=(*case.history, attrs.evolve(change, stay=case.stay + 1)),
+        )
+
+    def _state_map(self, to_workflow: Workflow, states: Mapping[str, str]) -> Mapping[str, str]:
+        old, new = self._policy.states, to_workflow._policy.states  # noqa: SLF001 - its own class
+        problems = [
+            Problem(f"states.{source}", f"no state of this policy{nearest(source, old)} (there are: {one_of(old)})")
+            for source in states
+            if source not in old
+        ]
+        problems += [
+            Problem(f"states.{source}", f"no state to go to: {target!r}{nearest(target, new)} (there are: {one_of(new)})")
+            for source, target in states.items()
+            if target not in new
+        ]
+        problems += [
+            Problem(f"states.{state}", f"is missing: the state is gone; map it to one of {one_of(new)}")
+            for state in old
+            if state not in new and state not in states
+        ]
+        if problems:
+            raise PolicyError("migrate", problems)
+        return states
+
+    def _settled_under(self, to_workflow: Workflow, case: Case) -> str | None:
+        """The furthest timer of the other schedule that this stay has dealt with."""
+        schedule, position = self._position(case)
+        dealt_with = {timer.name for timer in schedule.timers[:position]}
+        others = to_workflow._schedules[case.state].timers  # noqa: SLF001 - its own class
+        return next((timer.name for timer in reversed(others) if timer.name in dealt_with), None)
+
+    def _closes_sooner(self, case: Case, to_workflow: Workflow, moved: Case, at: datetime) -> bool:
+        old, old_notice = self._closes_at(case, at)
+        new, new_notice = to_workflow._closes_at(moved, at)  # noqa: SLF001 - its own class
+        if new is None:
+            return False
+        if old is None or new < old:
+            return True
+        return new_notice is not None and new < new_notice and (old_notice is None or old_notice < new_notice)
+
+    def _closes_at(self, case: Case, at: datetime) -> tuple[datetime | None, datetime | None]:
+        """When the stay would end by a timer from ``at`` on, and when the notice of it is over."""
+        schedule = self._schedules[case.state]
+        now = at
+        while (due_at := self.next_due(case)) is not None:
+            now = max(now, due_at)
+            (action,) = self._due([case], Sweep({case.state: schedule}, now), None)
+            timer = schedule.timers[schedule.positions[action.timer] - 1]
+            if timer.to is not None:
+                return now, None if timer.notice is None else schedule.calendar.add(at, timer.notice)
+            case = self._settled(case, action.timer, now)
+        return None, None
+
+    def machine(self, model: object | None = None) -> Machine:
+        """A live ``transitions.Machine`` of the policy, for its callbacks and diagrams on your own model.
+
+        Without a ``model`` it has none. Its triggers take ``by=``, ``sub_status=``,
+        ``assignee=``, ``assigned=`` and ``previous=``; they return ``False`` or
+        raise ``MachineError`` where `apply` raises `EventRefused`.
+        """
+        return live(self._policy, model)
+
+    # --- what a case is ------------------------------------------------------
+
+    def _moment(self, given: datetime | None, what: str) -> datetime:
+        return instant(self._clock() if given is None else given, what)
+
+    def _position(self, case: Case) -> tuple[Schedule, int]:
+        self._belongs(case)
+        schedule = self._schedules[case.state]
+        return schedule, schedule.positions[case.settled]
+
+    def _belongs(self, case: Case) -> None:
+        """Raise what is wrong with a case in the eyes of this policy."""
+        if not isinstance(case, Case):
+            hint = "; give the mapping's values()" if isinstance(case, str) else ""
+            raise CaseDataError("cases", [Problem("", f"must be Case objects, not {case!r}{hint}")])
+        subject = f"case {case.id!r}"
+        policy = self._policy
+        if case.policy is not None and case.policy != policy.name:
+            message = f"the case is of {case.policy!r}, this workflow of {policy.name!r}; see Workflow.migrate"
+            raise CaseDataError(subject, [Problem("policy", message)])
+        if case.state not in self._states:
+            status = policy.statuses.get(case.status)
+            if status is None:
+                raise UnknownStatus(case.status, tuple(policy.statuses), f"{subject}: status")
+            where = f"{subject}: sub_status of {case.status}"
+            raise UnknownStatus(case.sub_status or "(none)", tuple(status.sub_statuses), where)
+        positions = self._schedules[case.state].positions
+        if case.settled not in positions:
+            timers = [timer for timer in positions if timer is not None]
+            message = f"{case.settled!r} is no timer of {case.state}{nearest(case.settled, timers)} (there are: {one_of(timers)})"
+            raise CaseDataError(subject, [Problem("settled", message)])
+
+
+def _stale(case: Case, action: Action, index: int, position: int) -> str:
+    """Why an action is stale; nothing if it is not."""
+    if action.case_id != case.id:
+        return f"it is of case {action.case_id!r}"
+    if action.stay != case.stay or action.entered_at != case.entered_at:
+        return (
+            f"it is of stay {action.stay}, entered at {action.entered_at}; the case is in stay "
+            f"{case.stay}, in {case.state} since {case.entered_at}"
+        )
+    if index < 0:
+        return f"{case.state} has no such timer"
+    if index < position:
+        return f"{case.settled!r} has been settled at {case.settled_at}"
+    return ""
+
+
+def _change(
+    case: Case,
+    at: datetime,
+    event: str,
+    by: str,
+    actor: str | None,
+    to_state: str,
+    stay: int,
+    detail: str | tuple[str, ...] | None,
+) -> Change:
+    change = ChangeDraft()
+    change.at = at
+    change.event = event
+    change.by = by
+    change.actor = actor
+    change.from_state = case.state
+    change.to_state = to_state
+    change.stay = stay
+    change.detail = detail
+    change.__class__ = Change
+    return change
+
+
+def _moved(
+    case: Case,
+    target: Target | None,
+    at: datetime,
+    event: str,
+    by: str,
+    actor: str | None,
+    detail: str | tuple[str, ...] | None,
+    assignee: str | None,
+    clones: tuple[str, ...],
+) -> Case:
+    """The case after a change; without a target it stays where it is, clock untouched."""
+    after = CaseDraft()
+    after.id = case.id
+    after.policy = case.policy
+    after.opened_at = case.opened_at
+    after.cloned_from = case.cloned_from
+    after.assignee = assignee
+    after.clones = clones
+    if target is None:
+        after.status = case.status
+        after.sub_status = case.sub_status
+        after.state = state = case.state
+        after.entered_at = case.entered_at
+        after.stay = stay = case.stay
+        after.previous = case.previous
+        after.settled = case.settled
+        after.settled_at = case.settled_at
+    else:
+        after.status, after.sub_status, after.state = target
+        state = target[2]
+        after.entered_at = at
+        after.stay = stay = case.stay + 1
+        after.previous = case.previous if target[0] == case.status else case.state
+        after.settled = None
+        after.settled_at = None
+    after.history = (*case.history, _change(case, at, event, by, actor, state, stay, detail))
+    after.__class__ = Case
+    return after
