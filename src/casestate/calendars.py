@@ -55,16 +55,15 @@ class Length:
 
     unit: Unit
     amount: int
+    nominal: timedelta = attrs.field(init=False, repr=False, eq=False)
+    """The length for putting timers in order: a calendar or business day counts as 24 hours.
 
-    @property
-    def nominal(self) -> timedelta:
-        """The length for putting timers in order: a calendar or business day counts as 24 hours.
+    Making a `Length` beyond what a `timedelta` holds raises `OverflowError`.
+    """
 
-        Raises `OverflowError` beyond what a `timedelta` holds.
-        """
-        if self.unit == "elapsed":
-            return timedelta(seconds=self.amount)
-        return timedelta(days=self.amount)
+    @nominal.default
+    def _nominal(self) -> timedelta:
+        return timedelta(seconds=self.amount) if self.unit == "elapsed" else timedelta(days=self.amount)
 
     def __add__(self, other: Length) -> Length:
         """Both after each other; they are of one kind."""

@@ -28,7 +28,7 @@ from casestate.errors import (
 )
 
 
-__all__ = ["Action", "Case", "Change"]
+__all__ = ["Action", "Case", "Change", "standing"]
 
 _T = TypeVar("_T")
 
@@ -49,7 +49,10 @@ _CASE_SLOTS = (
     "clones",
     "history",
     "state",
+    "standing",
+    "changed_at",
 )
+_FIELDS = _CASE_SLOTS[:-3]
 
 
 class _Draft:
@@ -134,25 +137,19 @@ class Case(CaseDraft):
     history: tuple[Change, ...] = ()
     state: str = attrs.field(init=False, repr=False, eq=False)
     """``status``, or ``status.sub_status``: the name of the state."""
+    changed_at: datetime = attrs.field(init=False, repr=False, eq=False)
+    """The last instant that the case knows of: nothing can happen to it before."""
+    standing: str = attrs.field(init=False, repr=False, eq=False)
+    """Policy, state and settled timer as one interned text: a sweep needs a single look-up."""
 
     def __attrs_post_init__(self) -> None:
-        fields = {name: getattr(self, name) for name in _CASE_SLOTS[:-1]}
+        fields = {name: getattr(self, name) for name in _FIELDS}
         for name, value in _Fields(fields).case().items():
             object.__setattr__(self, name, value)
 
-    @property
-    def changed_at(self) -> datetime:
-        """The last instant that the case knows of: nothing can happen to it before."""
-        latest = self.entered_at
-        if self.settled_at is not None and self.settled_at > latest:
-            latest = self.settled_at
-        if self.history and self.history[-1].at > latest:
-            latest = self.history[-1].at
-        return latest
-
     def to_dict(self) -> dict[str, object]:
         """The case as a JSON-ready mapping; `from_dict` reads it back exactly."""
-        data = {name: getattr(self, name) for name in _CASE_SLOTS[:-1]}
+        data = {name: getattr(self, name) for name in _FIELDS}
         for name in _INSTANTS:
             if data[name] is not None:
                 data[name] = format_instant(data[name])
@@ -170,6 +167,11 @@ class Case(CaseDraft):
         if not isinstance(data, Mapping):
             raise CaseDataError("case", [Problem("", f"must be a mapping of fields, not {data!r}")])
         return _filled(cls, CaseDraft(), _Fields(data, textual=True).case())
+
+
+def standing(policy: str | None, state: str, settled: str | None) -> str:
+    """The key by which a sweep finds what is due for a case; no two cases share one by chance."""
+    return sys.intern(f"{policy or ''}/{state}/{settled or ''}")
 
 
 _INSTANTS: Final = ("entered_at", "settled_at", "opened_at")
@@ -192,7 +194,7 @@ class _Fields:
         self.naive = False
 
     def case(self) -> dict[str, object]:
-        self.known(self.data, _CASE_SLOTS[:-1], "", required=("id", "status", "entered_at"))
+        self.known(self.data, _FIELDS, "", required=("id", "status", "entered_at"))
         fields = {
             "id": self.text("id"),
             "status": self.word("status"),
@@ -222,7 +224,17 @@ class _Fields:
         sub_status = fields["sub_status"]
         state = fields["status"] if sub_status is None else f"{fields['status']}.{sub_status}"
         fields["state"] = sys.intern(cast("str", state))
+        fields["standing"] = standing(
+            cast("str | None", fields["policy"]), cast("str", state), cast("str | None", fields["settled"])
+        )
+        fields["changed_at"] = self.latest(fields)
         return fields
+
+    @staticmethod
+    def latest(fields: Mapping[str, object]) -> datetime:
+        history = cast("tuple[Change, ...]", fields["history"])
+        known = (fields["entered_at"], fields["settled_at"], history[-1].at if history else None)
+        return max(moment for moment in known if isinstance(moment, datetime))
 
     def history(self) -> tuple[Change, ...]:
         entries = self.data.get("history", ())
@@ -262,18 +274,24 @@ class _Fields:
         }
         if inner.problems:
             self.naive = self.naive or inner.naive
-            self.problems += [Problem(f"{path}.{problem.path}", problem.message) for problem in inner.problems]
+            self.problems += [
+                Problem(f"{path}.{problem.path}", problem.message) for problem in inner.problems
+            ]
             return None
         return _filled(Change, ChangeDraft(), fields)
 
     def wrong(self, path: str, message: str) -> None:
         self.problems.append(Problem(path, message))
 
-    def known(self, data: Mapping[str, object], known: Iterable[str], path: str, *, required: Iterable[str]) -> None:
+    def known(
+        self, data: Mapping[str, object], known: Iterable[str], path: str, *, required: Iterable[str]
+    ) -> None:
         known = tuple(known)
         for name in data:
             if name not in known:
-                self.wrong(f"{path}{name}", f"unknown field{nearest(name, known)} (there are: {one_of(known)})")
+                self.wrong(
+                    f"{path}{name}", f"unknown field{nearest(name, known)} (there are: {one_of(known)})"
+                )
         for name in required:
             if data.get(name) is None:
                 self.wrong(f"{path}{name}", "is missing")
@@ -317,8 +335,14 @@ class _Fields:
         return cast("datetime", value)
 
 
-@attrs.frozen(kw_only=True)
-class Action:
+class ActionDraft(_Draft):
+    """An `Action` being filled."""
+
+    __slots__ = ("audience", "case_id", "due_at", "entered_at", "kind", "skipped", "stay", "timer", "to")
+
+
+@attrs.frozen(kw_only=True, weakref_slot=False)
+class Action(ActionDraft):
     """A timer that is due for one case: what the evaluator returns, for the caller to act on.
 
     ``due_at`` is when it came due; ``skipped`` names the timers passed over;

@@ -8,7 +8,7 @@ pickling, because sweeps run in worker processes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 
 if TYPE_CHECKING:
@@ -74,25 +74,42 @@ class CasestateError(Exception):
 
 
 class EventRefused(CasestateError, ValueError):
-    """The policy has no row for this event, in this state, by this role."""
+    """The policy has no row for this event, in this state, by this role.
 
-    def __init__(
-        self,
-        case_id: str,
-        event: str,
-        state: str,
-        by: str,
-        permitted: tuple[str, ...],
-        hint: str = "",
-    ) -> None:
-        super().__init__(case_id, event, state, by, permitted, hint)
-        self.case_id = case_id
-        self.event = event
-        self.state = state
-        self.by = by
-        self.permitted = permitted
+    Made of ``case_id, event, state, by, permitted`` and perhaps a ``hint``, in
+    that order. It only keeps them, because a desk that asks by trying is refused
+    as often as not.
+    """
+
+    @property
+    def case_id(self) -> str:
+        """The case that stays as it was."""
+        return cast("str", self.args[0])
+
+    @property
+    def event(self) -> str:
+        """The event that was refused."""
+        return cast("str", self.args[1])
+
+    @property
+    def state(self) -> str:
+        """The state that the case is in."""
+        return cast("str", self.args[2])
+
+    @property
+    def by(self) -> str:
+        """The role that is not permitted the event."""
+        return cast("str", self.args[3])
+
+    @property
+    def permitted(self) -> tuple[str, ...]:
         """The events that this role may cause now: `Workflow.allowed`."""
-        self.hint = hint
+        return cast("tuple[str, ...]", self.args[4])
+
+    @property
+    def hint(self) -> str:
+        """What to call instead, if there is such a thing."""
+        return "".join(self.args[5:])
 
     def __str__(self) -> str:
         hint = f"; {self.hint}" if self.hint else ""
@@ -198,8 +215,7 @@ class NaiveTimeError(InstantError):
 
     def __str__(self) -> str:
         return (
-            f"{self.what}: {self.value!s} has no time zone; give an aware datetime, "
-            "such as datetime.now(UTC)"
+            f"{self.what}: {self.value!s} has no time zone; give an aware datetime, such as datetime.now(UTC)"
         )
 
 

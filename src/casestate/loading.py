@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -12,6 +10,8 @@ from casestate.policy import Policy, overlay
 
 
 if TYPE_CHECKING:
+    import os
+
     from pathlib import Path
 
 __all__ = ["BUILT_IN", "load_policy"]

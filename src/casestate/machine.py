@@ -10,50 +10,56 @@ names of states and events go in as names, everything else as our own guards.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
-
-import attrs
 
 from transitions import Machine
 
+from casestate.case import standing
 from casestate.errors import MissingArgument, UnknownStatus
 from casestate.policy import PREVIOUS
 
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from transitions import EventData
-    from transitions import Transition as LiveTransition
 
     from casestate.policy import Policy, Transition
 
-__all__ = ["Step", "Table", "Target", "compile_table", "live"]
+__all__ = ["Step", "Table", "Target", "compile_table", "context", "live", "target"]
 
-Target: TypeAlias = tuple[str, str | None, str]
-"""Status, sub-status and state of where a row leads."""
+Target: TypeAlias = tuple[str, str | None, str, str]
+"""Where a row leads: status, sub-status, state, and the `standing` of a case that enters it."""
 
 _CONTEXTS: Final = tuple((assigned, previous) for assigned in (False, True) for previous in (False, True))
 
 
-@attrs.frozen
 class Step:
     """What a row does to a case that is in one state.
 
     ``to`` is none for an internal transition. Where the target has to be chosen,
-    ``choices`` holds the targets by sub-status or by previous state.
+    ``choices`` holds the targets by sub-status or by previous state. ``plain``
+    says that the target is known and no argument is wanted: nearly every event.
     """
 
-    event: str
-    to: Target | None
-    chosen_by: Literal["sub_status", "previous"] | None = None
-    choices: Mapping[str, Target] = attrs.field(factory=dict)
-    needs_assignee: bool = False
-    plain: bool = attrs.field(init=False)
-    """Whether the target is known and no argument is wanted: nearly every event."""
+    __slots__ = ("choices", "chosen_by", "event", "needs_assignee", "plain", "to")
 
-    @plain.default
-    def _plain(self) -> bool:
-        return self.chosen_by is None and not self.needs_assignee
+    def __init__(
+        self,
+        event: str,
+        to: Target | None,
+        chosen_by: Literal["sub_status", "previous"] | None = None,
+        choices: Mapping[str, Target] = MappingProxyType({}),
+        *,
+        needs_assignee: bool = False,
+    ) -> None:
+        self.event = event
+        self.to = to
+        self.chosen_by = chosen_by
+        self.choices = choices
+        self.needs_assignee = needs_assignee
+        self.plain = chosen_by is None and not needs_assignee
 
     def target(
         self, case_id: str, *, sub_status: str | None, assignee: str | None, previous: str | None
@@ -63,7 +69,9 @@ class Step:
         Raises `MissingArgument` if one lacks or is not wanted, `UnknownStatus`
         for a sub-status or previous state that the policy does not have.
         """
-        self._check(case_id, "sub_status", sub_status, wanted=self.chosen_by == "sub_status", known=self.choices)
+        self._check(
+            case_id, "sub_status", sub_status, wanted=self.chosen_by == "sub_status", known=self.choices
+        )
         self._check(case_id, "assignee", assignee, wanted=self.needs_assignee)
         if self.chosen_by is None:
             return self.to
@@ -73,32 +81,46 @@ class Step:
         return self.choices[choice]
 
     def _check(
-        self, case_id: str, name: str, value: object, *, wanted: bool, known: Mapping[str, Target] | None = None
+        self,
+        case_id: str,
+        name: str,
+        value: object,
+        *,
+        wanted: bool,
+        known: Mapping[str, Target] | None = None,
     ) -> None:
         if not wanted and value is not None:
-            raise MissingArgument(case_id, self.event, name, f"takes no {name}= here, but {value!r} was given")
+            raise MissingArgument(
+                case_id, self.event, name, f"takes no {name}= here, but {value!r} was given"
+            )
         if wanted and (not isinstance(value, str) or not value):
             choices = f" (one of: {', '.join(known)})" if known else ""
             raise MissingArgument(case_id, self.event, name, f"needs {name}={choices}, not {value!r}")
 
 
-@attrs.frozen
 class Table:
     """The policy's rows, resolved: one look-up answers what an event does to a case.
 
-    Whether a case is assigned, and whether it has a previous state, is its
-    `context`, an index from 0 to 3.
+    ``steps`` holds, by state, event and role, the step in each of the four
+    contexts (see `context`); an absent key or step is a refusal. ``permitted``
+    holds, by state and role (none: any role), the events there are in each
+    context, sorted.
     """
 
-    steps: Mapping[tuple[str, str, str], tuple[Step | None, ...]]
-    """By state, event and role: the step in each context. An absent key is a refusal."""
-    permitted: Mapping[tuple[str, str | None], tuple[tuple[str, ...], ...]]
-    """By state and role (none: any role): the events there are in each context, sorted."""
+    __slots__ = ("permitted", "steps")
 
-    @staticmethod
-    def context(*, assigned: bool, previous: bool) -> int:
-        """The index into a row of the table."""
-        return 2 * assigned + previous
+    def __init__(
+        self,
+        steps: Mapping[tuple[str, str, str], tuple[Step | None, ...]],
+        permitted: Mapping[tuple[str, str | None], tuple[tuple[str, ...], ...]],
+    ) -> None:
+        self.steps = steps
+        self.permitted = permitted
+
+
+def context(*, assigned: bool, previous: bool) -> int:
+    """What of a case, beside its state, decides which row matches, as an index from 0 to 3."""
+    return 2 * assigned + previous
 
 
 class _Guard:
@@ -118,21 +140,25 @@ class _Guard:
             by in self.row.by
             and (self.row.when is None or (self.row.when == "assigned") == assigned)
             and (self.row.to != PREVIOUS or previous)
-            and not any(refusal.matches(by=by, assigned=assigned, previous=previous) for refusal in self.refusals)
+            and not any(
+                refusal.matches(by=by, assigned=assigned, previous=previous) for refusal in self.refusals
+            )
         )
 
     def __call__(self, event: EventData) -> bool:
         given = event.kwargs
         previous = given.get("previous")
-        if not self.matches(by=given.get("by"), assigned=bool(given.get("assigned")), previous=previous is not None):
+        if not self.matches(
+            by=given.get("by"), assigned=bool(given.get("assigned")), previous=previous is not None
+        ):
             return False
-        target = self.step.target(
+        to = self.step.target(
             repr(event.model),
             sub_status=given.get("sub_status"),
             assignee=given.get("assignee"),
             previous=previous,
         )
-        return self.choice is None or target == self.step.choices[self.choice]
+        return self.choice is None or to == self.step.choices[self.choice]
 
 
 def live(policy: Policy, model: object | None = None) -> Machine:
@@ -153,24 +179,24 @@ def live(policy: Policy, model: object | None = None) -> Machine:
 
 def _rows(policy: Policy, event: str) -> list[dict[str, object]]:
     rows: list[dict[str, object]] = []
-    for state in policy.states:
-        refusals: list[_Guard] = []
-        for row in policy.transitions:
-            if row.event != event or state not in policy.matching(row.from_):
-                continue
+    refusals: dict[str, tuple[_Guard, ...]] = dict.fromkeys(policy.states, ())
+    for row in policy.transitions:
+        if row.event != event:
+            continue
+        for state in policy.matching(row.from_):
             step = _step(policy, row, state)
             if row.refuse:
-                refusals.append(_Guard(row, step))
+                refusals[state] += (_Guard(row, step),)
                 continue
-            targets: Mapping[str | None, Target | None] = step.choices or {None: step.to}  # type: ignore[assignment]  # keys widen
+            targets: list[tuple[str | None, Target | None]] = [*step.choices.items()] or [(None, step.to)]
             rows += [
                 {
                     "trigger": event,
                     "source": state,
-                    "dest": target and target[2],
-                    "conditions": [_Guard(row, step, choice, tuple(refusals))],
+                    "dest": to and to[2],
+                    "conditions": [_Guard(row, step, choice, refusals[state])],
                 }
-                for choice, target in targets.items()
+                for choice, to in targets
             ]
     return rows
 
@@ -181,62 +207,46 @@ def _step(policy: Policy, row: Transition, state: str) -> Step:
         return Step(row.event, None, needs_assignee=needs_assignee)
     if row.to == PREVIOUS:
         own = state.partition(".")[0]
-        choices = {other: _target(other) for other in policy.states if other.partition(".")[0] != own}
-        return Step(row.event, None, "previous", choices, needs_assignee)
+        choices = {other: target(policy, other) for other in policy.states if other.partition(".")[0] != own}
+        return Step(row.event, None, "previous", choices, needs_assignee=needs_assignee)
     if row.to in policy.states:
-        return Step(row.event, _target(row.to), needs_assignee=needs_assignee)
-    choices = {sub: _target(f"{row.to}.{sub}") for sub in policy.statuses[row.to].sub_statuses}
-    return Step(row.event, None, "sub_status", choices, needs_assignee)
+        return Step(row.event, target(policy, row.to), needs_assignee=needs_assignee)
+    choices = {sub: target(policy, f"{row.to}.{sub}") for sub in policy.statuses[row.to].sub_statuses}
+    return Step(row.event, None, "sub_status", choices, needs_assignee=needs_assignee)
 
 
-def _target(state: str) -> Target:
+def target(policy: Policy, state: str) -> Target:
+    """A state of the policy, as a row leads there."""
     status, _, sub_status = state.partition(".")
-    return (status, sub_status or None, state)
+    return (status, sub_status or None, state, standing(policy.name, state, None))
 
 
 def compile_table(policy: Policy) -> Table:
     """The frozen table of the policy, read from its live machine."""
     machine = live(policy)
     steps: dict[tuple[str, str, str], tuple[Step | None, ...]] = {}
-    for event in policy.events:
-        # `.get`: reading the dictionary of a machine's transitions by key would add to it.
-        rows = machine.events[event].transitions
-        for state in policy.states:
-            for role in policy.roles:
-                found = tuple(
-                    _first(rows.get(state, ()), role, assigned=assigned, previous=previous)
-                    for assigned, previous in _CONTEXTS
-                )
-                if any(found):
-                    steps[state, event, role] = found
-    return Table(steps=steps, permitted=_permitted(policy, steps))
-
-
-def _first(
-    rows: list[LiveTransition] | tuple[()], role: str, *, assigned: bool, previous: bool
-) -> Step | None:
-    for row in rows:
-        guard: _Guard = row.conditions[0].func
-        if guard.matches(by=role, assigned=assigned, previous=previous):
-            return guard.step
-    return None
-
-
-def _permitted(
-    policy: Policy, steps: Mapping[tuple[str, str, str], tuple[Step | None, ...]]
-) -> dict[tuple[str, str | None], tuple[tuple[str, ...], ...]]:
-    def events(state: str, roles: tuple[str, ...], context: int) -> tuple[str, ...]:
-        return tuple(
-            sorted(
-                event
-                for event in policy.events
-                if any(steps.get((state, event, role), (None,) * 4)[context] for role in roles)
-            )
-        )
-
-    choices: list[tuple[str | None, tuple[str, ...]]] = [(None, policy.roles), *((role, (role,)) for role in policy.roles)]
-    return {
-        (state, role): tuple(events(state, roles, context) for context in range(len(_CONTEXTS)))
-        for state in policy.states
-        for role, roles in choices
+    permitted: dict[tuple[str, str | None], list[set[str]]] = {
+        (state, role): [set() for _ in _CONTEXTS] for state in policy.states for role in (None, *policy.roles)
     }
+    for event in policy.events:
+        for state in policy.states:
+            # `.get`: reading the dictionary of a machine's transitions by key would add to it.
+            guards: list[_Guard] = [
+                row.conditions[0].func for row in machine.events[event].transitions.get(state, ())
+            ]
+            for role in dict.fromkeys(role for guard in guards for role in guard.row.by):
+                found = tuple(_first(guards, role, *seen) for seen in _CONTEXTS)
+                steps[state, event, role] = found
+                for index, step in enumerate(found):
+                    if step is not None:
+                        permitted[state, role][index].add(event)
+                        permitted[state, None][index].add(event)
+    return Table(
+        steps, {key: tuple(tuple(sorted(events)) for events in sets) for key, sets in permitted.items()}
+    )
+
+
+def _first(guards: list[_Guard], role: str, assigned: bool, previous: bool) -> Step | None:  # noqa: FBT001 - a context, spread out
+    return next(
+        (guard.step for guard in guards if guard.matches(by=role, assigned=assigned, previous=previous)), None
+    )

@@ -50,6 +50,8 @@ _SECONDS: Final = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 
 _CALENDAR_UNITS: Final = ("calendar_days", "business_days")
 _LONGEST_DAYS: Final = date.max.toordinal()
 _TEXTS: Final = ("label", "meaning", "action_required", "waiting_on")
+_ANY_LENGTH: Final = Length("elapsed", 1)
+"""Stands for a length that could not be read and has been reported."""
 _TOO_LONG: Final = "can never come due: it is longer than time goes on (the year 9999)"
 _NAMED_TABLES: Final = (("statuses",), ("statuses", "*", "sub_statuses"), ("timers",))
 _VALUES: Final = ("after", "notice", "every", "repeat")
@@ -220,24 +222,27 @@ class Policy:
         state) or ``*open`` (every state that is not closed).
         """
         wanted = set(patterns)
+        if "*" in wanted:
+            return self.states
         return tuple(
             state
             for state in self.states
-            if "*" in wanted
-            or state in wanted
-            or state.partition(".")[0] in wanted
-            or ("*open" in wanted and not self.is_closed(state))
+            if state in wanted
+            or (status := state.partition(".")[0]) in wanted
+            or ("*open" in wanted and not self.statuses[status].closed)
         )
 
-    def schedule(self, state: str) -> tuple[Timer, ...]:
-        """The timers of ``state``, repeats written out, in order of nominal length."""
-        timers = (
-            single
-            for timer in self.timers.values()
-            if state in self.matching(timer.in_)
-            for single in timer.repeated()
-        )
-        return tuple(sorted(timers, key=lambda timer: timer.after.nominal))
+    @cached_property
+    def schedules(self) -> Mapping[str, tuple[Timer, ...]]:
+        """The timers of every state, repeats written out, in order of nominal length."""
+        timers: dict[str, list[Timer]] = {state: [] for state in self.states}
+        for timer in self.timers.values():
+            for state in self.matching(timer.in_):
+                timers[state] += timer.repeated()
+        return {
+            state: tuple(sorted(found, key=lambda timer: timer.after.nominal))
+            for state, found in timers.items()
+        }
 
 
 def _with_kinds(timers: Mapping[str, Timer], statuses: Mapping[str, Status]) -> Mapping[str, Timer]:
@@ -252,17 +257,11 @@ def _with_kinds(timers: Mapping[str, Timer], statuses: Mapping[str, Status]) -> 
     return MappingProxyType({name: attrs.evolve(timer, kind=kind(timer)) for name, timer in timers.items()})
 
 
-def _days(length: Length) -> int:
-    return length.amount // _SECONDS["days"] if length.unit == "elapsed" else length.amount
-
-
 # --- writing -----------------------------------------------------------------
 
 
 def _status_dict(status: SubStatus) -> dict[str, object]:
-    data: dict[str, object] = {
-        text: value for text in _TEXTS if (value := getattr(status, text)) is not None
-    }
+    data: dict[str, object] = {text: value for text in _TEXTS if (value := getattr(status, text)) is not None}
     if isinstance(status, Status):
         if status.closed:
             data["closed"] = True
@@ -327,7 +326,8 @@ def _overlay(
 ) -> dict[str, object]:
     merged = dict(base)
     holds_named_tables = any(
-        len(place) == len(pattern) and all(part in ("*", here) for part, here in zip(pattern, place, strict=True))
+        len(place) == len(pattern)
+        and all(part in ("*", here) for part, here in zip(pattern, place, strict=True))
         for pattern in _NAMED_TABLES
     )
     for key, value in top.items():
@@ -414,8 +414,7 @@ class _Checks:
         policy = attrs.evolve(self.policy, timers=timers)
         late: dict[tuple[str, str], list[str]] = {}
         first: dict[str, list[str]] = {}
-        for state in policy.states:
-            schedule = policy.schedule(state)
+        for state, schedule in policy.schedules.items():
             if schedule and schedule[0].notice is not None and len(timers) == len(self.policy.timers):
                 first.setdefault(schedule[0].name, []).append(state)
             mover = next((timer for timer in schedule if timer.to is not None), None)
@@ -445,7 +444,9 @@ class _Checks:
     def target(self, path: str, state: str, *, also: Sequence[str] = ()) -> Iterator[Problem]:
         known = (*self.policy.states, *also)
         if state in self.policy.statuses and state not in known:
-            yield Problem(path, f"{state!r} has sub-statuses and is no state by itself (there are: {one_of(known)})")
+            yield Problem(
+                path, f"{state!r} has sub-statuses and is no state by itself (there are: {one_of(known)})"
+            )
         elif state not in known:
             yield Problem(path, f"unknown state {state!r}{_hint(state, known)}")
 
@@ -536,7 +537,8 @@ class _Reader:
             return date.fromisoformat(cast("str", value))
         except (TypeError, ValueError):
             self.wrong(
-                path, f"{value!r} is neither a date ('2026-12-24') nor a region of the holidays package ('DE-BE')"
+                path,
+                f"{value!r} is neither a date ('2026-12-24') nor a region of the holidays package ('DE-BE')",
             )
             return None
 
@@ -580,7 +582,9 @@ class _Reader:
             from_=self.names(row["from"], f"{path}.from") if "from" in row else (),
             to=self.optional(row, "to", path, self.text),
             when=self.optional(row, "when", path, self.when),
-            needs=self.names(row["needs"], f"{path}.needs", known=("assignee",), empty=True) if "needs" in row else (),
+            needs=self.names(row["needs"], f"{path}.needs", known=("assignee",), empty=True)
+            if "needs" in row
+            else (),
             refuse=self.flag(row.get("refuse", False), f"{path}.refuse"),
         )
 
@@ -596,7 +600,7 @@ class _Reader:
             self.wrong(f"{path}.kind", "a timer with a 'to' has no kind of its own: leave it out")
         if to is None and "kind" not in table and table:
             self.wrong(path, "needs a kind ('remind' or 'notify'), or a 'to'")
-        after = self.length(table["after"], f"{path}.after") if "after" in table else Length("elapsed", 1)
+        after = self.length(table["after"], f"{path}.after") if "after" in table else _ANY_LENGTH
         repeat = self.optional(table, "repeat", path, self.repeat)
         if repeat is not None:
             self.repeatable(after, repeat, to, f"{path}.repeat")
@@ -616,7 +620,7 @@ class _Reader:
             self.wrong(path, "a timer with a 'to' moves the case away: it cannot repeat")
         if repeat.every.unit != after.unit:
             self.wrong(f"{path}.every", f"must be of the kind of 'after' ({after}), not {repeat.every}")
-        elif _days(after) + _days(repeat.every) * repeat.times > _LONGEST_DAYS:
+        elif (after.nominal + repeat.every.nominal * repeat.times).days > _LONGEST_DAYS:
             self.wrong(path, _TOO_LONG)
 
     def kind(self, value: object, path: str) -> str:
@@ -625,7 +629,7 @@ class _Reader:
     def repeat(self, data: object, path: str) -> Repeat:
         table = self.table(data, path, ("every", "times"), required=("every", "times"))
         times = table.get("times", 1)
-        every = self.length(table["every"], f"{path}.every") if "every" in table else Length("elapsed", 1)
+        every = self.length(table["every"], f"{path}.every") if "every" in table else _ANY_LENGTH
         if not self.whole(times) or not 1 <= cast("int", times) <= MOST_REPEATS:
             self.wrong(f"{path}.times", f"a whole number from 1 to {MOST_REPEATS}, not {times!r}")
             times = 1
@@ -637,7 +641,11 @@ class _Reader:
         before = len(self.problems)
         table = self.table(data, path, (*_SECONDS, *_CALENDAR_UNITS))
         if len(self.problems) == before and not table:
-            self.wrong(path, f"needs a length, such as {{days = 14}}; the units are {one_of((*_SECONDS, *_CALENDAR_UNITS))}")
+            self.wrong(
+                path,
+                "needs a length, such as {days = 14}; the units are "
+                f"{one_of((*_SECONDS, *_CALENDAR_UNITS))}",
+            )
         for unit, amount in table.items():
             if not self.whole(amount):
                 self.wrong(f"{path}.{unit}", f"a whole number, not {amount!r}")
@@ -645,18 +653,22 @@ class _Reader:
                 self.wrong(f"{path}.{unit}", f"at least {least}, not {amount!r}")
         calendar_unit = next((unit for unit in _CALENDAR_UNITS if unit in table), None)
         if calendar_unit and len(table) > 1:
-            self.wrong(path, f"{calendar_unit} stands alone, without {one_of(unit for unit in table if unit != calendar_unit)}")
+            self.wrong(
+                path,
+                f"{calendar_unit} stands alone, without {one_of(set(table) - {calendar_unit})}",
+            )
         if len(self.problems) > before:
-            return Length("elapsed", 1)
+            return _ANY_LENGTH
         amounts = cast("Mapping[str, int]", table)
         if calendar_unit is not None:
-            length = Length(calendar_unit, amounts[calendar_unit])
+            unit, amount, days = calendar_unit, amounts[calendar_unit], amounts[calendar_unit]
         else:
-            length = Length("elapsed", sum(_SECONDS[unit] * amount for unit, amount in amounts.items()))
-        if _days(length) > _LONGEST_DAYS:
+            unit, amount = "elapsed", sum(_SECONDS[part] * number for part, number in amounts.items())
+            days = amount // _SECONDS["days"]
+        if days > _LONGEST_DAYS:
             self.wrong(path, _TOO_LONG)
-            return Length("elapsed", 1)
-        return length
+            return _ANY_LENGTH
+        return Length(unit, amount)
 
     # the shapes that a value can have
 
@@ -677,15 +689,15 @@ class _Reader:
                 self.wrong(f"{path}.{key}" if path else key, "is missing")
         return {key: value for key, value in data.items() if key in known}
 
-    def named(
-        self, data: object, path: str, read: Callable[[str, object, str], _T]
-    ) -> Mapping[str, _T]:
+    def named(self, data: object, path: str, read: Callable[[str, object, str], _T]) -> Mapping[str, _T]:
         if not isinstance(data, Mapping):
             self.wrong(path, f"must be a table of named tables, not {data!r}")
             return MappingProxyType({})
         for key in data:
             self.name(key, f"{path}.{key}")
-        return MappingProxyType({str(key): read(str(key), value, f"{path}.{key}") for key, value in data.items()})
+        return MappingProxyType(
+            {str(key): read(str(key), value, f"{path}.{key}") for key, value in data.items()}
+        )
 
     def optional(
         self, table: Mapping[str, object], key: str, path: str, read: Callable[[object, str], _T]

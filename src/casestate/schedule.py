@@ -8,19 +8,23 @@ adds lengths to the instants of a case, `Schedule.cutoffs` subtracts them from
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from datetime import datetime
-from functools import cached_property
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 
+from casestate.case import standing
+
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
     from casestate.calendars import Calendar, Length
     from casestate.policy import Policy, Timer
 
-__all__ = ["Cutoff", "Schedule", "Sweep", "schedules"]
+__all__ = ["Cutoff", "Reach", "Schedule", "Sweep", "schedules"]
+
+_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @attrs.frozen(kw_only=True)
@@ -43,19 +47,21 @@ class Cutoff:
     settled_until: datetime | None = None
 
 
-@attrs.frozen
 class Schedule:
-    """The timers of one state, in order."""
+    """The timers of one state, in order.
 
-    state: str
-    timers: tuple[Timer, ...]
-    calendar: Calendar
+    ``positions`` holds the position of a case by its last settled timer; 0 by none.
+    """
 
-    @cached_property
-    def positions(self) -> Mapping[str | None, int]:
-        """The position of a case by its last settled timer; 0 by none."""
-        names: list[str | None] = [None, *(timer.name for timer in self.timers)]
-        return {name: position for position, name in enumerate(names)}
+    __slots__ = ("_decisive", "calendar", "positions", "state", "timers")
+
+    def __init__(self, state: str, timers: tuple[Timer, ...], calendar: Calendar) -> None:
+        self.state = state
+        self.timers = timers
+        self.calendar = calendar
+        names: list[str | None] = [None, *(timer.name for timer in timers)]
+        self.positions: Mapping[str | None, int] = {name: position for position, name in enumerate(names)}
+        self._decisive = tuple(_longest(timers[: index + 1]) for index in range(len(timers)))
 
     def reachable(self, position: int) -> range:
         """The indices of the timers that a case at ``position`` can reach.
@@ -68,6 +74,10 @@ class Schedule:
             end += 1
         return range(position, min(end, len(self.timers)))
 
+    def passed_over(self, position: int, index: int) -> tuple[str, ...]:
+        """The timers that a case at ``position`` skips if the one at ``index`` is settled."""
+        return tuple(timer.name for timer in self.timers[position:index])
+
     def notice(self, position: int) -> Length | None:
         """The notice that holds back a case at ``position``: that of the timer that comes next."""
         return self.timers[position].notice if position < len(self.timers) else None
@@ -75,8 +85,8 @@ class Schedule:
     def counted_from_entry(self, index: int, entered_at: datetime) -> datetime | None:
         """When a timer comes due by the entry alone: never before the timers above it."""
         latest = entered_at
-        for timer in self.timers[: index + 1]:
-            due = self.calendar.add(entered_at, timer.after)
+        for length in self._decisive[index]:
+            due = self.calendar.add(entered_at, length)
             if due is None:
                 return None
             latest = max(latest, due)
@@ -122,37 +132,65 @@ class Schedule:
 
     def _entered_until(self, now: datetime) -> Iterator[datetime]:
         """The least cutoff of each timer and those before it, until one has none."""
-        least = now
-        for timer in self.timers:
-            cutoff = self.calendar.cutoff(now, timer.after)
-            if cutoff is None:
-                return
-            least = min(least, cutoff)
+        known: dict[Length, datetime | None] = {}
+        for lengths in self._decisive:
+            least = now
+            for length in lengths:
+                if length not in known:
+                    known[length] = self.calendar.cutoff(now, length)
+                cutoff = known[length]
+                if cutoff is None:
+                    return
+                least = min(least, cutoff)
             yield least
+
+
+def _longest(timers: Iterable[Timer]) -> tuple[Length, ...]:
+    """The lengths that decide when the last of ``timers`` comes due: the longest of each kind.
+
+    A longer length of the same kind is never due earlier.
+    """
+    longest: dict[str, Length] = {}
+    for timer in timers:
+        length = longest.get(timer.after.unit)
+        if length is None or timer.after.amount > length.amount:
+            longest[timer.after.unit] = timer.after
+    return tuple(longest.values())
 
 
 def schedules(policy: Policy) -> Mapping[str, Schedule]:
     """The schedule of every state of the policy, those without timers included."""
-    return {state: Schedule(state, policy.schedule(state), policy.calendar) for state in policy.states}
+    return {state: Schedule(state, timers, policy.calendar) for state, timers in policy.schedules.items()}
+
+
+Reach: TypeAlias = tuple[Cutoff, Schedule, int, int, tuple[str, ...]]
+"""A timer that a case can reach: cutoff, schedule, position of the case, index, timers passed over."""
 
 
 class Sweep:
-    """The cutoff table at one instant, laid out for look-ups: by state, then by settled timer.
+    """The cutoff table at one instant, laid out for look-ups by the `standing` of a case.
 
-    ``positions[state][settled]`` is a pair: the latest ``entered_at`` for which
-    anything at all is due (none: nothing is), and the rows.
+    ``latest`` holds the latest ``entered_at`` for which anything is due at all,
+    ``reaches`` the timers it may be, furthest first. A standing that is absent is of no case
+    of this policy.
     """
 
-    __slots__ = ("now", "positions")
+    __slots__ = ("latest", "now", "reaches")
 
-    def __init__(self, table: Mapping[str, Schedule], now: datetime) -> None:
+    def __init__(self, policy: str, table: Iterable[Schedule], now: datetime) -> None:
         self.now = now
-        self.positions: dict[str, dict[str | None, tuple[datetime | None, tuple[Cutoff, ...]]]] = {}
-        for state, schedule in table.items():
-            rows: dict[str | None, list[Cutoff]] = {settled: [] for settled in schedule.positions}
-            for row in schedule.cutoffs(now):
-                rows[row.settled].append(row)
-            self.positions[state] = {
-                settled: (max((row.entered_until for row in found), default=None), tuple(found))
-                for settled, found in rows.items()
-            }
+        self.latest: dict[str, datetime] = {}
+        self.reaches: dict[str, tuple[Reach, ...]] = {}
+        for schedule in table:
+            found: dict[str | None, list[Reach]] = {settled: [] for settled in schedule.positions}
+            for cutoff in schedule.cutoffs(now):
+                position, index = schedule.positions[cutoff.settled], schedule.positions[cutoff.timer] - 1
+                found[cutoff.settled].append(
+                    (cutoff, schedule, position, index, schedule.passed_over(position, index))
+                )
+            for settled, reaches in found.items():
+                latest = max((cutoff.entered_until for cutoff, *_ in reaches), default=_NEVER)
+                for name in (policy, None):  # a case that another system keeps may name no policy
+                    key = standing(name, schedule.state, settled)
+                    self.latest[key] = latest
+                    self.reaches[key] = tuple(reaches)

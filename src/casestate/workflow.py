@@ -7,19 +7,16 @@ nothing, closes nothing and never waits; the caller acts, then settles.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from datetime import datetime
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
-from casestate.case import Action, Case, CaseDraft, Change, ChangeDraft
+from casestate.case import Action, ActionDraft, Case, CaseDraft, Change, ChangeDraft, standing
 from casestate.clock import Clock, format_instant, instant, utc_now
 from casestate.errors import (
     CaseDataError,
     CasestateError,
     EventRefused,
-    MissingArgument,
     NotDue,
     PolicyError,
     Problem,
@@ -31,12 +28,15 @@ from casestate.errors import (
     nearest,
     one_of,
 )
-from casestate.machine import Table, Target, compile_table, live
+from casestate.machine import Step, Table, Target, compile_table, context, live, target
 from casestate.policy import CLONE, SYSTEM, Policy
-from casestate.schedule import Cutoff, Schedule, Sweep, schedules
+from casestate.schedule import Cutoff, Reach, Schedule, Sweep, schedules
 
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from datetime import datetime
+
     from transitions import Machine
 
 __all__ = ["Explanation", "Workflow"]
@@ -71,7 +71,7 @@ class Workflow:
     A workflow holds no cases; it may be shared between threads.
     """
 
-    __slots__ = ("_clock", "_policy", "_schedules", "_states", "_sweep", "_table")
+    __slots__ = ("_clock", "_policy", "_schedules", "_states", "_steps", "_sweep", "_table")
 
     def __init__(self, policy: Policy, clock: Clock = utc_now) -> None:
         if not isinstance(policy, Policy):
@@ -80,12 +80,10 @@ class Workflow:
         self._policy = policy
         self._clock = clock
         self._table: Table = compile_table(policy)
+        # Cloning makes two cases, so it is `clone`'s alone.
+        self._steps = {key: steps for key, steps in self._table.steps.items() if key[1] != CLONE}
         self._schedules = schedules(policy)
-        self._states: dict[str, Target] = {
-            state: (status, sub_status or None, state)
-            for state in policy.states
-            for status, _, sub_status in [state.partition(".")]
-        }
+        self._states: dict[str, Target] = {state: target(policy, state) for state in policy.states}
         self._sweep: Sweep | None = None
 
     def __repr__(self) -> str:
@@ -107,7 +105,7 @@ class Workflow:
         Raises `CaseDataError` for an id that is none, `NaiveTimeError` or
         `InstantError` for an ``at`` that is no instant.
         """
-        status, sub_status, _ = self._states[self._policy.initial]
+        status, sub_status, *_ = self._states[self._policy.initial]
         moment = self._moment(at, "at")
         return Case(
             id=case_id,
@@ -138,10 +136,13 @@ class Workflow:
         `UnknownRole`, `MissingArgument`, `UnknownStatus`, `CaseDataError`,
         `TimeOrderError`, `NaiveTimeError` or `InstantError`.
         """
-        if event == CLONE:
-            raise self._refusal(case, event, by, hint="call Workflow.clone(case, new_id, by=…)")
-        clone = self._fire(case, event, by, at, actor, sub_status, assignee, assignee, case.clones)
-        return clone
+        step = self._step(self._steps, case, event, by)
+        moment = self._not_before(case, at)
+        if step.plain and sub_status is None and assignee is None:
+            to = step.to
+        else:
+            to = step.target(case.id, sub_status=sub_status, assignee=assignee, previous=case.previous)
+        return _moved(case, to, moment, event, by, actor, assignee, assignee)
 
     def clone(
         self, case: Case, new_id: str, *, by: str, at: datetime | None = None, actor: str | None = None
@@ -154,10 +155,12 @@ class Workflow:
         """
         if new_id == case.id or new_id in case.clones:
             raise CaseDataError(f"case {case.id!r}", [Problem("clones", f"the id {new_id!r} is taken")])
-        moment = self._moment(at, "at")
+        step = self._step(self._table.steps, case, CLONE, by)
+        moment = self._not_before(case, at)
         clone = attrs.evolve(self.open(new_id, at=moment), cloned_from=case.id)
-        clones = (*case.clones, new_id)
-        return self._fire(case, CLONE, by, moment, actor, None, None, new_id, clones), clone
+        to = step.target(case.id, sub_status=None, assignee=None, previous=case.previous)
+        original = _moved(case, to, moment, CLONE, by, actor, new_id)
+        return attrs.evolve(original, clones=(*case.clones, new_id)), clone
 
     def allowed(self, case: Case, *, by: str | None = None) -> tuple[str, ...]:
         """The events that the role ``by`` (none: any role) may cause in this case now, sorted.
@@ -170,36 +173,21 @@ class Workflow:
         return self._permitted(case, by)
 
     def _permitted(self, case: Case, by: str | None) -> tuple[str, ...]:
-        context = Table.context(assigned=case.assignee is not None, previous=case.previous is not None)
-        return self._table.permitted[case.state, by][context]
+        index = context(assigned=case.assignee is not None, previous=case.previous is not None)
+        return self._table.permitted[case.state, by][index]
 
-    def _fire(
-        self,
-        case: Case,
-        event: str,
-        by: str,
-        at: datetime | None,
-        actor: str | None,
-        sub_status: str | None,
-        assignee: str | None,
-        detail: str | None,
-        clones: tuple[str, ...],
-    ) -> Case:
-        # What nearly every event takes stands first and inline: this is the hot path.
-        steps = self._table.steps.get((case.state, event, by))
-        step = steps and steps[2 * (case.assignee is not None) + (case.previous is not None)]
-        if not step or (case.policy is not None and case.policy != self._policy.name):
-            raise self._refusal(case, event, by)
-        moment = instant(self._clock() if at is None else at, "at")
-        if moment < case.changed_at:
-            raise TimeOrderError(f"case {case.id!r}: at", moment, case.changed_at, _SKEW)
-        if step.plain and sub_status is None and assignee is None:
-            target = step.to
-        else:
-            target = step.target(case.id, sub_status=sub_status, assignee=assignee, previous=case.previous)
-        return _moved(case, target, moment, event, by, actor, detail, assignee or case.assignee, clones)
+    def _step(
+        self, steps: Mapping[tuple[str, str, str], tuple[Step | None, ...]], case: Case, event: str, by: str
+    ) -> Step:
+        """What the event does to the case; raises why it does nothing."""
+        found = steps.get((case.state, event, by))
+        if found and (case.policy is None or case.policy == self._policy.name):
+            step = found[2 * (case.assignee is not None) + (case.previous is not None)]
+            if step is not None:
+                return step
+        raise self._refusal(case, event, by)
 
-    def _refusal(self, case: Case, event: str, by: str, hint: str = "") -> CasestateError:
+    def _refusal(self, case: Case, event: str, by: str) -> CasestateError:
         """Why the table has no step: what the case, the event or the role lacks."""
         try:
             self._belongs(case)
@@ -209,7 +197,19 @@ class Workflow:
             return UnknownEvent(event, self._policy.events, f"case {case.id!r}")
         if by not in self._policy.roles:
             return UnknownRole(by, self._policy.roles, f"case {case.id!r}")
-        return EventRefused(case.id, event, case.state, by, self._permitted(case, by), hint)
+        permitted = self._permitted(case, by)
+        if event == CLONE and event in permitted:
+            return EventRefused(
+                case.id, event, case.state, by, permitted, "call Workflow.clone(case, new_id, by=…)"
+            )
+        return EventRefused(case.id, event, case.state, by, permitted)
+
+    def _not_before(self, case: Case, at: datetime | None) -> datetime:
+        """The instant of a change, which is not before the last one."""
+        moment = instant(self._clock() if at is None else at, "at")
+        if moment < case.changed_at:
+            raise TimeOrderError(f"case {case.id!r}: at", moment, case.changed_at, _SKEW)
+        return moment
 
     # --- the evaluator -------------------------------------------------------
 
@@ -238,12 +238,12 @@ class Workflow:
         sweep: Sweep,
         on_error: Callable[[Case, CasestateError], object] | None,
     ) -> Iterator[Action]:
-        positions, policy = sweep.positions, self._policy.name
+        latest, reaches = sweep.latest, sweep.reaches
         for case in cases:
             try:
-                latest, rows = positions[case.state][case.settled]
-                if case.policy is not None and case.policy != policy:
-                    raise LookupError  # noqa: TRY301 - the one slow path below tells all reasons
+                if case.entered_at > latest[case.standing]:
+                    continue
+                found = reaches[case.standing]
             except (LookupError, AttributeError):
                 try:
                     self._belongs(case)
@@ -252,44 +252,38 @@ class Workflow:
                         raise error from None
                     on_error(case, error)
                 continue
-            if latest is not None and case.entered_at <= latest:
-                action = self._action(case, rows)
-                if action is not None:
-                    yield action
+            action = self._action(case, found)
+            if action is not None:
+                yield action
 
-    def _action(self, case: Case, rows: Iterable[Cutoff]) -> Action | None:
+    @staticmethod
+    def _action(case: Case, reaches: Iterable[Reach]) -> Action | None:
         settled_at = case.settled_at
-        for row in rows:
-            if case.entered_at <= row.entered_until and (
-                row.settled_until is None or (settled_at is not None and settled_at <= row.settled_until)
+        for cutoff, schedule, position, index, skipped in reaches:
+            if case.entered_at <= cutoff.entered_until and (
+                cutoff.settled_until is None
+                or (settled_at is not None and settled_at <= cutoff.settled_until)
             ):
-                return self._action_of(case, row.timer)
+                action: Any = ActionDraft()
+                action.case_id = case.id
+                action.stay = case.stay
+                action.entered_at = case.entered_at
+                action.timer = cutoff.timer
+                action.kind = cutoff.kind
+                action.audience = cutoff.audience
+                action.due_at = schedule.due_at(index, position, case.entered_at, settled_at)
+                action.to = cutoff.to
+                action.skipped = skipped
+                action.__class__ = Action
+                return cast("Action", action)
         return None
-
-    def _action_of(self, case: Case, timer: str) -> Action:
-        schedule = self._schedules[case.state]
-        position = schedule.positions[case.settled]
-        index = schedule.positions[timer] - 1
-        due = schedule.timers[index]
-        due_at = schedule.due_at(index, position, case.entered_at, case.settled_at)
-        return Action(
-            case_id=case.id,
-            stay=case.stay,
-            entered_at=case.entered_at,
-            timer=timer,
-            kind=due.kind,
-            audience=due.audience,
-            due_at=cast("datetime", due_at),
-            to=due.to,
-            skipped=tuple(passed.name for passed in schedule.timers[position:index]),
-        )
 
     def _sweep_at(self, now: datetime | None) -> Sweep:
         # The last one is kept: a caller settles between two looks at the same instant.
         moment = self._moment(now, "now")
         sweep = self._sweep
         if sweep is None or sweep.now != moment:
-            sweep = self._sweep = Sweep(self._schedules, moment)
+            sweep = self._sweep = Sweep(self._policy.name, self._schedules.values(), moment)
         return sweep
 
     def cutoffs(self, now: datetime | None = None) -> tuple[Cutoff, ...]:
@@ -297,8 +291,8 @@ class Workflow:
 
         Raises `NaiveTimeError` or `InstantError`.
         """
-        sweep = self._sweep_at(now)
-        return tuple(row for by_settled in sweep.positions.values() for _, rows in by_settled.values() for row in rows)
+        moment = self._moment(now, "now")
+        return tuple(row for schedule in self._schedules.values() for row in schedule.cutoffs(moment))
 
     def next_due(self, case: Case) -> datetime | None:
         """When the case's next timer comes due; in the past if it is overdue, none if nothing is left.
@@ -325,10 +319,14 @@ class Workflow:
     def _forecast(self, case: Case, now: datetime) -> Iterator[Action]:
         while (due_at := self.next_due(case)) is not None:
             now = max(now, due_at)
-            # At `due_at` the next timer is due; one further on may be due by then as well.
-            (action,) = self._due([case], Sweep({case.state: self._schedules[case.state]}, now), None)
+            action = self._furthest(case, now)
             yield action
             case = self._settled(case, action.timer, now)
+
+    def _furthest(self, case: Case, now: datetime) -> Action:
+        """The action of a case whose next timer is due by ``now``; one further on may be due as well."""
+        (action,) = self._due([case], Sweep(self._policy.name, [self._schedules[case.state]], now), None)
+        return action
 
     def explain(self, case: Case, *, now: datetime | None = None) -> tuple[Explanation, ...]:
         """Why each timer of the case's state is, or is not, what a sweep at ``now`` returns.
@@ -356,7 +354,11 @@ class Workflow:
                 if change.stay == case.stay and change.by == SYSTEM and isinstance(change.detail, tuple)
             )
             verdict = "passed_over" if passed else "settled"
-            settled_at = f" at {format_instant(cast('datetime', case.settled_at))}" if timer.name == case.settled else ""
+            settled_at = (
+                f" at {format_instant(cast('datetime', case.settled_at))}"
+                if timer.name == case.settled
+                else ""
+            )
             said = f"was passed over for {case.settled}" if passed else f"has been settled{settled_at}"
         elif action is not None and timer.name == action.timer:
             verdict, said = "due", f"is due since {format_instant(action.due_at)}"
@@ -364,12 +366,17 @@ class Workflow:
             verdict, said = "passed_over", f"is passed over: {action.timer} is due as well, and further on"
         elif index not in schedule.reachable(position):
             before = next(
-                number for number in range(position + 1, index + 1) if schedule.timers[number].notice is not None
+                number
+                for number in range(position + 1, index + 1)
+                if schedule.timers[number].notice is not None
             )
             holder, warning = schedule.timers[before], schedule.timers[before - 1]
             verdict = "held_back"
             due_at = None
-            said = f"is held back: {holder.name} comes at the earliest {holder.notice} after {warning.name} has been settled"
+            said = (
+                f"is held back: {holder.name} comes at the earliest {holder.notice} "
+                f"after {warning.name} has been settled"
+            )
         elif due_at is None:
             verdict, said = "waiting", "never comes due: that would be beyond the year 9999"
         else:
@@ -378,10 +385,21 @@ class Workflow:
             verdict = "held_back" if held else "waiting"
             said = f"waits until {format_instant(due_at)}"
             if held:
-                said = f"is held back until {format_instant(due_at)}, {schedule.notice(position)} after {case.settled} was settled"
-        effect = f", and moves the case to {timer.to}" if timer.to is not None and verdict in ("due", "waiting") else ""
+                notice = schedule.notice(position)
+                said = (
+                    f"is held back until {format_instant(due_at)}, {notice} after {case.settled} was settled"
+                )
+        effect = (
+            f", and moves the case to {timer.to}"
+            if timer.to is not None and verdict in ("due", "waiting")
+            else ""
+        )
         return Explanation(
-            timer=timer.name, kind=timer.kind, verdict=verdict, due_at=due_at, sentence=f"{timer.name} {said}{effect}."
+            timer=timer.name,
+            kind=timer.kind,
+            verdict=verdict,
+            due_at=due_at,
+            sentence=f"{timer.name} {said}{effect}.",
         )
 
     # --- settling ------------------------------------------------------------
@@ -401,9 +419,7 @@ class Workflow:
         reason = _stale(case, action, index, position)
         if reason:
             raise StaleAction(case.id, action.timer, reason)
-        moment = self._moment(at, "at")
-        if moment < case.changed_at:
-            raise TimeOrderError(f"case {case.id!r}: at", moment, case.changed_at, _SKEW)
+        moment = self._not_before(case, at)
         explanation = self._explanation(case, schedule, position, index, None, moment)
         reached = index in schedule.reachable(position)
         if not reached or explanation.due_at is None or explanation.due_at > moment:
@@ -413,11 +429,11 @@ class Workflow:
     def _settled(self, case: Case, timer_name: str, at: datetime) -> Case:
         schedule = self._schedules[case.state]
         position, index = schedule.positions[case.settled], schedule.positions[timer_name] - 1
-        passed = tuple(timer.name for timer in schedule.timers[position:index])
+        passed = schedule.passed_over(position, index)
         timer = schedule.timers[index]
-        target = None if timer.to is None else self._states[timer.to]
-        moved = _moved(case, target, at, timer_name, SYSTEM, None, passed or None, case.assignee, case.clones)
-        return moved if target is not None else attrs.evolve(moved, settled=timer_name, settled_at=at)
+        if timer.to is None:
+            return _moved(case, None, at, timer_name, SYSTEM, None, passed or None, settled=timer_name)
+        return _moved(case, self._states[timer.to], at, timer_name, SYSTEM, None, passed or None)
 
     # --- another policy, another machine -------------------------------------
 
@@ -443,22 +459,28 @@ class Workflow:
         """
         mapping = self._state_map(to_workflow, states or {})
         self._position(case)
-        moment = self._moment(at, "at")
-        if moment < case.changed_at:
-            raise TimeOrderError(f"case {case.id!r}: at", moment, case.changed_at, _SKEW)
-        new = to_workflow._policy  # noqa: SLF001 - its own class
-        target = to_workflow._states[mapping.get(case.state, case.state)]  # noqa: SLF001 - its own class
+        moment = self._not_before(case, at)
+        new = to_workflow._policy
+        to = to_workflow._states[mapping.get(case.state, case.state)]
         previous = None if case.previous is None else mapping.get(case.previous, case.previous)
-        change = _change(case, moment, MIGRATE, SYSTEM, None, target[2], case.stay, new.name)
+        change = Change(
+            at=moment,
+            event=MIGRATE,
+            by=SYSTEM,
+            from_state=case.state,
+            to_state=to[2],
+            stay=case.stay,
+            detail=new.name,
+        )
         moved = attrs.evolve(
             case,
-            status=target[0],
-            sub_status=target[1],
+            status=to[0],
+            sub_status=to[1],
             previous=previous,
             policy=new.name,
             history=(*case.history, change),
         )
-        if target[2] == case.state:
+        if to[2] == case.state:
             settled = self._settled_under(to_workflow, case)
             moved = attrs.evolve(moved, settled=settled, settled_at=case.settled_at if settled else None)
             if not self._closes_sooner(case, to_workflow, moved, moment):
@@ -473,14 +495,20 @@ class Workflow:
         )
 
     def _state_map(self, to_workflow: Workflow, states: Mapping[str, str]) -> Mapping[str, str]:
-        old, new = self._policy.states, to_workflow._policy.states  # noqa: SLF001 - its own class
+        old, new = self._policy.states, to_workflow._policy.states
         problems = [
-            Problem(f"states.{source}", f"no state of this policy{nearest(source, old)} (there are: {one_of(old)})")
+            Problem(
+                f"states.{source}",
+                f"no state of this policy{nearest(source, old)} (there are: {one_of(old)})",
+            )
             for source in states
             if source not in old
         ]
         problems += [
-            Problem(f"states.{source}", f"no state to go to: {target!r}{nearest(target, new)} (there are: {one_of(new)})")
+            Problem(
+                f"states.{source}",
+                f"no state to go to: {target!r}{nearest(target, new)} (there are: {one_of(new)})",
+            )
             for source, target in states.items()
             if target not in new
         ]
@@ -497,12 +525,12 @@ class Workflow:
         """The furthest timer of the other schedule that this stay has dealt with."""
         schedule, position = self._position(case)
         dealt_with = {timer.name for timer in schedule.timers[:position]}
-        others = to_workflow._schedules[case.state].timers  # noqa: SLF001 - its own class
+        others = to_workflow._schedules[case.state].timers
         return next((timer.name for timer in reversed(others) if timer.name in dealt_with), None)
 
     def _closes_sooner(self, case: Case, to_workflow: Workflow, moved: Case, at: datetime) -> bool:
         old, old_notice = self._closes_at(case, at)
-        new, new_notice = to_workflow._closes_at(moved, at)  # noqa: SLF001 - its own class
+        new, new_notice = to_workflow._closes_at(moved, at)
         if new is None:
             return False
         if old is None or new < old:
@@ -515,7 +543,7 @@ class Workflow:
         now = at
         while (due_at := self.next_due(case)) is not None:
             now = max(now, due_at)
-            (action,) = self._due([case], Sweep({case.state: schedule}, now), None)
+            action = self._furthest(case, now)
             timer = schedule.timers[schedule.positions[action.timer] - 1]
             if timer.to is not None:
                 return now, None if timer.notice is None else schedule.calendar.add(at, timer.notice)
@@ -549,7 +577,9 @@ class Workflow:
         subject = f"case {case.id!r}"
         policy = self._policy
         if case.policy is not None and case.policy != policy.name:
-            message = f"the case is of {case.policy!r}, this workflow of {policy.name!r}; see Workflow.migrate"
+            message = (
+                f"the case is of {case.policy!r}, this workflow of {policy.name!r}; see Workflow.migrate"
+            )
             raise CaseDataError(subject, [Problem("policy", message)])
         if case.state not in self._states:
             status = policy.statuses.get(case.status)
@@ -560,7 +590,8 @@ class Workflow:
         positions = self._schedules[case.state].positions
         if case.settled not in positions:
             timers = [timer for timer in positions if timer is not None]
-            message = f"{case.settled!r} is no timer of {case.state}{nearest(case.settled, timers)} (there are: {one_of(timers)})"
+            hint = f"{nearest(case.settled, timers)} (there are: {one_of(timers)})"
+            message = f"{case.settled!r} is no timer of {case.state}{hint}"
             raise CaseDataError(subject, [Problem("settled", message)])
 
 
@@ -580,65 +611,59 @@ def _stale(case: Case, action: Action, index: int, position: int) -> str:
     return ""
 
 
-def _change(
+def _moved(
     case: Case,
+    to: Target | None,
     at: datetime,
     event: str,
     by: str,
     actor: str | None,
-    to_state: str,
-    stay: int,
-    detail: str | tuple[str, ...] | None,
-) -> Change:
-    change = ChangeDraft()
+    detail: str | tuple[str, ...] | None = None,
+    assignee: str | None = None,
+    settled: str | None = None,
+) -> Case:
+    """The case after a change; without a target it stays where it is, clock untouched."""
+    change: Any = ChangeDraft()
     change.at = at
     change.event = event
     change.by = by
     change.actor = actor
     change.from_state = case.state
-    change.to_state = to_state
-    change.stay = stay
     change.detail = detail
-    change.__class__ = Change
-    return change
-
-
-def _moved(
-    case: Case,
-    target: Target | None,
-    at: datetime,
-    event: str,
-    by: str,
-    actor: str | None,
-    detail: str | tuple[str, ...] | None,
-    assignee: str | None,
-    clones: tuple[str, ...],
-) -> Case:
-    """The case after a change; without a target it stays where it is, clock untouched."""
-    after = CaseDraft()
+    after: Any = CaseDraft()
     after.id = case.id
     after.policy = case.policy
     after.opened_at = case.opened_at
+    after.changed_at = at
     after.cloned_from = case.cloned_from
-    after.assignee = assignee
-    after.clones = clones
-    if target is None:
+    after.assignee = assignee or case.assignee
+    after.clones = case.clones
+    if to is None:
         after.status = case.status
         after.sub_status = case.sub_status
-        after.state = state = case.state
+        after.state = change.to_state = case.state
         after.entered_at = case.entered_at
-        after.stay = stay = case.stay
+        after.stay = change.stay = case.stay
         after.previous = case.previous
-        after.settled = case.settled
-        after.settled_at = case.settled_at
+        if settled is None:
+            after.settled = case.settled
+            after.settled_at = case.settled_at
+            after.standing = case.standing
+        else:
+            after.settled = settled
+            after.settled_at = at
+            after.standing = standing(case.policy, case.state, settled)
     else:
-        after.status, after.sub_status, after.state = target
-        state = target[2]
+        after.status, after.sub_status, after.state, after.standing = to
+        change.to_state = after.state
         after.entered_at = at
-        after.stay = stay = case.stay + 1
-        after.previous = case.previous if target[0] == case.status else case.state
+        after.stay = change.stay = case.stay + 1
+        after.previous = case.previous if after.status == case.status else case.state
         after.settled = None
         after.settled_at = None
-    after.history = (*case.history, _change(case, at, event, by, actor, state, stay, detail))
+        if case.policy is None:
+            after.standing = standing(None, after.state, None)
+    change.__class__ = Change
+    after.history = (*case.history, change)
     after.__class__ = Case
-    return after
+    return cast("Case", after)
