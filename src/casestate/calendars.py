@@ -25,7 +25,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 
-__all__ = ["WEEKDAYS", "Calendar", "Length", "zone"]
+__all__ = ["WEEKDAYS", "Calendar", "Length", "Unit", "zone"]
 
 Unit: TypeAlias = Literal["elapsed", "calendar_days", "business_days"]
 
@@ -55,15 +55,19 @@ class Length:
 
     unit: Unit
     amount: int
-    nominal: timedelta = attrs.field(init=False, repr=False, eq=False)
+    nominal: timedelta = attrs.field(
+        init=False,
+        repr=False,
+        eq=False,
+        default=attrs.Factory(
+            lambda self: timedelta(**{"seconds" if self.unit == "elapsed" else "days": self.amount}),
+            takes_self=True,
+        ),
+    )
     """The length for putting timers in order: a calendar or business day counts as 24 hours.
 
     Making a `Length` beyond what a `timedelta` holds raises `OverflowError`.
     """
-
-    @nominal.default
-    def _nominal(self) -> timedelta:
-        return timedelta(seconds=self.amount) if self.unit == "elapsed" else timedelta(days=self.amount)
 
     def __add__(self, other: Length) -> Length:
         """Both after each other; they are of one kind."""

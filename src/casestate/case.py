@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sys
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar, cast
 
@@ -86,6 +86,8 @@ class Change(ChangeDraft):
     ``by`` a role and ``actor`` whoever took it. ``stay`` is the number of the
     stay the case is in since then. ``detail`` is the new assignee, the clone's
     id, or the timers passed over.
+
+    Raises `CaseDataError` or `NaiveTimeError`, as `Case` does.
     """
 
     at: datetime
@@ -96,6 +98,11 @@ class Change(ChangeDraft):
     to_state: str
     stay: int
     detail: str | tuple[str, ...] | None = None
+
+    def __attrs_post_init__(self) -> None:
+        fields = {name: getattr(self, name) for name in _CHANGE_SLOTS}
+        for name, value in _Fields(fields).change().items():
+            object.__setattr__(self, name, value)
 
     def to_dict(self) -> dict[str, object]:
         """The entry as a JSON-ready mapping."""
@@ -194,8 +201,8 @@ class _Fields:
         self.naive = False
 
     def case(self) -> dict[str, object]:
-        self.known(self.data, _FIELDS, "", required=("id", "status", "entered_at"))
-        fields = {
+        self.known(_FIELDS, required=("id", "status", "entered_at"))
+        fields: dict[str, object] = {
             "id": self.text("id"),
             "status": self.word("status"),
             "sub_status": self.optional("sub_status", self.word),
@@ -208,7 +215,7 @@ class _Fields:
             "settled_at": self.optional("settled_at", self.instant),
             "opened_at": self.optional("opened_at", self.instant),
             "cloned_from": self.optional("cloned_from", self.text),
-            "clones": self.texts(self.data.get("clones", ()), "clones"),
+            "clones": self.several("clones"),
             "history": self.history(),
         }
         if (fields["settled"] is None) != (fields["settled_at"] is None) and not self.problems:
@@ -218,9 +225,7 @@ class _Fields:
             entered_at = cast("datetime", fields["entered_at"])
             if settled_at < entered_at:
                 self.wrong("settled_at", f"{settled_at} is before the stay began ({entered_at})")
-        if self.problems:
-            subject = f"case {self.data.get('id', '(without an id)')!r}"
-            raise (NaiveCaseTimeError if self.naive else CaseDataError)(subject, self.problems)
+        self.check(f"case {self.data.get('id', '(without an id)')!r}")
         sub_status = fields["sub_status"]
         state = fields["status"] if sub_status is None else f"{fields['status']}.{sub_status}"
         fields["state"] = sys.intern(cast("str", state))
@@ -237,14 +242,10 @@ class _Fields:
         return max(moment for moment in known if isinstance(moment, datetime))
 
     def history(self) -> tuple[Change, ...]:
-        entries = self.data.get("history", ())
-        if not isinstance(entries, (list, tuple)):
-            self.wrong("history", f"must be a list, not {entries!r}")
-            return ()
         changes: list[Change] = []
-        for number, entry in enumerate(entries):
+        for number, entry in enumerate(self.entries(self.data.get("history", ()), "history")):
             path = f"history[{number}]"
-            change = entry if isinstance(entry, Change) and not self.textual else self.change(entry, path)
+            change = entry if isinstance(entry, Change) else self.entry(entry, path)
             if change is None:
                 continue
             if changes and change.at < changes[-1].at:
@@ -252,49 +253,52 @@ class _Fields:
             changes.append(change)
         return tuple(changes)
 
-    def change(self, entry: object, path: str) -> Change | None:
+    def entry(self, entry: object, path: str) -> Change | None:
         if not isinstance(entry, Mapping):
             self.wrong(path, f"must be an entry of the history, not {entry!r}")
             return None
         inner = _Fields(cast("Mapping[str, object]", entry), textual=True)
-        required = ("at", "event", "by", "from_state", "to_state", "stay")
-        inner.known(inner.data, _CHANGE_SLOTS, "", required=required)
-        detail = inner.data.get("detail")
-        fields = {
-            "at": inner.instant("at"),
-            "event": inner.word("event"),
-            "by": inner.word("by"),
-            "actor": inner.optional("actor", inner.text),
-            "from_state": inner.word("from_state"),
-            "to_state": inner.word("to_state"),
-            "stay": inner.count(inner.data.get("stay", 1), "stay"),
-            "detail": inner.texts(detail, "detail")
-            if isinstance(detail, (list, tuple))
-            else inner.optional("detail", inner.text),
-        }
-        if inner.problems:
+        try:
+            return _filled(Change, ChangeDraft(), inner.change())
+        except CaseDataError as error:
             self.naive = self.naive or inner.naive
             self.problems += [
-                Problem(f"{path}.{problem.path}", problem.message) for problem in inner.problems
+                Problem(f"{path}.{problem.path}", problem.message) for problem in error.problems
             ]
             return None
-        return _filled(Change, ChangeDraft(), fields)
+
+    def change(self) -> dict[str, object]:
+        self.known(_CHANGE_SLOTS, required=("at", "event", "by", "from_state", "to_state", "stay"))
+        read_detail: Callable[[str], object] = (
+            self.text if isinstance(self.data.get("detail"), str) else self.several
+        )
+        fields: dict[str, object] = {
+            "at": self.instant("at"),
+            "event": self.word("event"),
+            "by": self.word("by"),
+            "actor": self.optional("actor", self.text),
+            "from_state": self.word("from_state"),
+            "to_state": self.word("to_state"),
+            "stay": self.count(self.data.get("stay", 1), "stay"),
+            "detail": self.optional("detail", read_detail),
+        }
+        self.check("history entry")
+        return fields
+
+    def check(self, subject: str) -> None:
+        if self.problems:
+            raise (NaiveCaseTimeError if self.naive else CaseDataError)(subject, self.problems)
 
     def wrong(self, path: str, message: str) -> None:
         self.problems.append(Problem(path, message))
 
-    def known(
-        self, data: Mapping[str, object], known: Iterable[str], path: str, *, required: Iterable[str]
-    ) -> None:
-        known = tuple(known)
-        for name in data:
+    def known(self, known: Sequence[str], *, required: Sequence[str]) -> None:
+        for name in self.data:
             if name not in known:
-                self.wrong(
-                    f"{path}{name}", f"unknown field{nearest(name, known)} (there are: {one_of(known)})"
-                )
+                self.wrong(name, f"unknown field{nearest(name, known)} (there are: {one_of(known)})")
         for name in required:
-            if data.get(name) is None:
-                self.wrong(f"{path}{name}", "is missing")
+            if self.data.get(name) is None:
+                self.wrong(name, "is missing")
 
     def optional(self, name: str, read: Callable[[str], _T]) -> _T | None:
         return None if self.data.get(name) is None else read(name)
@@ -310,14 +314,18 @@ class _Fields:
         value = self.text(name)
         return sys.intern(value) if type(value) is str else value
 
-    def texts(self, value: object, path: str) -> tuple[str, ...]:
-        if not isinstance(value, (list, tuple)):
-            self.wrong(path, f"must be a list of texts, not {value!r}")
-            return ()
-        for number, entry in enumerate(value):
+    def entries(self, value: object, path: str) -> Sequence[object]:
+        if isinstance(value, (list, tuple)):
+            return cast("Sequence[object]", value)
+        self.wrong(path, f"must be a list, not {value!r}")
+        return ()
+
+    def several(self, name: str) -> tuple[str, ...]:
+        entries = self.entries(self.data.get(name, ()), name)
+        for number, entry in enumerate(entries):
             if not isinstance(entry, str) or not entry:
-                self.wrong(f"{path}[{number}]", f"must be text, not {entry!r}")
-        return tuple(value)
+                self.wrong(f"{name}[{number}]", f"must be text, not {entry!r}")
+        return cast("tuple[str, ...]", tuple(entries))
 
     def count(self, value: object, name: str) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:

@@ -11,7 +11,7 @@ names of states and events go in as names, everything else as our own guards.
 from __future__ import annotations
 
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 from transitions import Machine
 
@@ -76,7 +76,7 @@ class Step:
         if self.chosen_by is None:
             return self.to
         choice = sub_status if self.chosen_by == "sub_status" else previous
-        if choice not in self.choices:
+        if choice is None or choice not in self.choices:
             raise UnknownStatus(str(choice), tuple(self.choices), f"case {case_id!r}: {self.chosen_by}")
         return self.choices[choice]
 
@@ -189,15 +189,9 @@ def _rows(policy: Policy, event: str) -> list[dict[str, object]]:
                 refusals[state] += (_Guard(row, step),)
                 continue
             targets: list[tuple[str | None, Target | None]] = [*step.choices.items()] or [(None, step.to)]
-            rows += [
-                {
-                    "trigger": event,
-                    "source": state,
-                    "dest": to and to[2],
-                    "conditions": [_Guard(row, step, choice, refusals[state])],
-                }
-                for choice, to in targets
-            ]
+            for choice, to in targets:
+                guard = _Guard(row, step, choice, refusals[state])
+                rows.append({"trigger": event, "source": state, "dest": to and to[2], "conditions": [guard]})
     return rows
 
 
@@ -231,11 +225,13 @@ def compile_table(policy: Policy) -> Table:
     for event in policy.events:
         for state in policy.states:
             # `.get`: reading the dictionary of a machine's transitions by key would add to it.
-            guards: list[_Guard] = [
-                row.conditions[0].func for row in machine.events[event].transitions.get(state, ())
-            ]
+            rows = machine.events[event].transitions.get(state, [])
+            guards = [cast("_Guard", row.conditions[0].func) for row in rows]
             for role in dict.fromkeys(role for guard in guards for role in guard.row.by):
-                found = tuple(_first(guards, role, *seen) for seen in _CONTEXTS)
+                found = tuple(
+                    _first(guards, role, assigned=assigned, previous=previous)
+                    for assigned, previous in _CONTEXTS
+                )
                 steps[state, event, role] = found
                 for index, step in enumerate(found):
                     if step is not None:
@@ -246,7 +242,7 @@ def compile_table(policy: Policy) -> Table:
     )
 
 
-def _first(guards: list[_Guard], role: str, assigned: bool, previous: bool) -> Step | None:  # noqa: FBT001 - a context, spread out
+def _first(guards: list[_Guard], role: str, *, assigned: bool, previous: bool) -> Step | None:
     return next(
         (guard.step for guard in guards if guard.matches(by=role, assigned=assigned, previous=previous)), None
     )

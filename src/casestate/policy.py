@@ -18,7 +18,7 @@ from typing import Final, TypeVar, cast
 
 import attrs
 
-from casestate.calendars import WEEKDAYS, Calendar, Length, zone
+from casestate.calendars import WEEKDAYS, Calendar, Length, Unit, zone
 from casestate.errors import PolicyError, Problem, nearest, one_of
 
 
@@ -47,7 +47,7 @@ _NAME = re.compile(r"[a-z][a-z0-9_]*")
 _POLICY_NAME = re.compile(r"[a-z][a-z0-9_-]*")
 _REGION = re.compile(r"[A-Z]{2,4}(-[A-Za-z0-9]+)?")
 _SECONDS: Final = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
-_CALENDAR_UNITS: Final = ("calendar_days", "business_days")
+_CALENDAR_UNITS: Final[tuple[Unit, ...]] = ("calendar_days", "business_days")
 _LONGEST_DAYS: Final = date.max.toordinal()
 _TEXTS: Final = ("label", "meaning", "action_required", "waiting_on")
 _ANY_LENGTH: Final = Length("elapsed", 1)
@@ -340,7 +340,8 @@ def _overlay(
         elif key == "transitions" and not place and isinstance(old, list) and isinstance(value, list):
             merged[key] = [*value, *old]
         elif isinstance(value, Mapping) and isinstance(old, Mapping) and key not in _VALUES:
-            merged[key] = _overlay(old, value, (*place, key), problems)
+            below, above = cast("Mapping[str, object]", old), cast("Mapping[str, object]", value)
+            merged[key] = _overlay(below, above, (*place, key), problems)
         else:
             merged[key] = value
     return merged
@@ -419,17 +420,17 @@ class _Checks:
                 first.setdefault(schedule[0].name, []).append(state)
             mover = next((timer for timer in schedule if timer.to is not None), None)
             if mover is not None:
-                for timer in schedule[schedule.index(mover) + 1 :]:
-                    late.setdefault((timer.name.partition("#")[0], mover.name), []).append(state)
+                for after in schedule[schedule.index(mover) + 1 :]:
+                    late.setdefault((after.name.partition("#")[0], mover.name), []).append(state)
         for name, states in first.items():
             yield Problem(
                 f"timers.{name}.notice",
                 f"it is the first timer of {one_of(states)}: no timer before it could have been settled",
             )
-        for (name, mover), states in late.items():
+        for (name, earlier), states in late.items():
             yield Problem(
                 f"timers.{name}.after",
-                f"can never fire in {one_of(dict.fromkeys(states))}: {mover!r} moves the case away before",
+                f"can never fire in {one_of(dict.fromkeys(states))}: {earlier!r} moves the case away before",
             )
 
     def patterns(self, path: str, patterns: Sequence[str]) -> Iterator[Problem]:
@@ -651,24 +652,22 @@ class _Reader:
                 self.wrong(f"{path}.{unit}", f"a whole number, not {amount!r}")
             elif cast("int", amount) < (least := int(unit in _CALENDAR_UNITS)):
                 self.wrong(f"{path}.{unit}", f"at least {least}, not {amount!r}")
-        calendar_unit = next((unit for unit in _CALENDAR_UNITS if unit in table), None)
+        calendar_unit: Unit | None = next((unit for unit in _CALENDAR_UNITS if unit in table), None)
         if calendar_unit and len(table) > 1:
-            self.wrong(
-                path,
-                f"{calendar_unit} stands alone, without {one_of(set(table) - {calendar_unit})}",
-            )
+            others = one_of(unit for unit in table if unit != calendar_unit)
+            self.wrong(path, f"{calendar_unit} stands alone, without {others}")
         if len(self.problems) > before:
             return _ANY_LENGTH
         amounts = cast("Mapping[str, int]", table)
         if calendar_unit is not None:
-            unit, amount, days = calendar_unit, amounts[calendar_unit], amounts[calendar_unit]
+            amount = days = amounts[calendar_unit]
         else:
-            unit, amount = "elapsed", sum(_SECONDS[part] * number for part, number in amounts.items())
+            amount = sum(_SECONDS[unit] * number for unit, number in amounts.items())
             days = amount // _SECONDS["days"]
         if days > _LONGEST_DAYS:
             self.wrong(path, _TOO_LONG)
             return _ANY_LENGTH
-        return Length(unit, amount)
+        return Length(calendar_unit or "elapsed", amount)
 
     # the shapes that a value can have
 
@@ -681,6 +680,7 @@ class _Reader:
         if not isinstance(data, Mapping):
             self.wrong(path, f"must be a table, not {data!r}")
             return {}
+        data = cast("Mapping[str, object]", data)
         for key in data:
             if key not in known:
                 self.wrong(f"{path}.{key}" if path else str(key), f"unknown key{_hint(key, known)}")
@@ -693,6 +693,7 @@ class _Reader:
         if not isinstance(data, Mapping):
             self.wrong(path, f"must be a table of named tables, not {data!r}")
             return MappingProxyType({})
+        data = cast("Mapping[str, object]", data)
         for key in data:
             self.name(key, f"{path}.{key}")
         return MappingProxyType(

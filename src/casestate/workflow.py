@@ -180,7 +180,10 @@ class Workflow:
         self, steps: Mapping[tuple[str, str, str], tuple[Step | None, ...]], case: Case, event: str, by: str
     ) -> Step:
         """What the event does to the case; raises why it does nothing."""
-        found = steps.get((case.state, event, by))
+        try:
+            found = steps.get((case.state, event, by))
+        except AttributeError:
+            raise self._refusal(case, event, by) from None
         if found and (case.policy is None or case.policy == self._policy.name):
             step = found[2 * (case.assignee is not None) + (case.previous is not None)]
             if step is not None:
@@ -319,14 +322,14 @@ class Workflow:
     def _forecast(self, case: Case, now: datetime) -> Iterator[Action]:
         while (due_at := self.next_due(case)) is not None:
             now = max(now, due_at)
-            action = self._furthest(case, now)
+            action = cast("Action", self._evaluate(case, now))
             yield action
             case = self._settled(case, action.timer, now)
 
-    def _furthest(self, case: Case, now: datetime) -> Action:
-        """The action of a case whose next timer is due by ``now``; one further on may be due as well."""
-        (action,) = self._due([case], Sweep(self._policy.name, [self._schedules[case.state]], now), None)
-        return action
+    def _evaluate(self, case: Case, now: datetime) -> Action | None:
+        """What is due for one case, by the cutoffs of its own state alone."""
+        sweep = Sweep(self._policy.name, [self._schedules[case.state]], now)
+        return next(self._due([case], sweep, None), None)
 
     def explain(self, case: Case, *, now: datetime | None = None) -> tuple[Explanation, ...]:
         """Why each timer of the case's state is, or is not, what a sweep at ``now`` returns.
@@ -335,7 +338,7 @@ class Workflow:
         """
         moment = self._moment(now, "now")
         schedule, position = self._position(case)
-        action = next(self.due([case], now=moment), None)
+        action = self._evaluate(case, moment)
         return tuple(
             self._explanation(case, schedule, position, index, action, moment)
             for index in range(len(schedule.timers))
@@ -420,9 +423,9 @@ class Workflow:
         if reason:
             raise StaleAction(case.id, action.timer, reason)
         moment = self._not_before(case, at)
-        explanation = self._explanation(case, schedule, position, index, None, moment)
-        reached = index in schedule.reachable(position)
-        if not reached or explanation.due_at is None or explanation.due_at > moment:
+        due_at = schedule.due_at(index, position, case.entered_at, case.settled_at)
+        if index not in schedule.reachable(position) or due_at is None or due_at > moment:
+            explanation = self._explanation(case, schedule, position, index, None, moment)
             raise NotDue(case.id, action.timer, moment, explanation.due_at, explanation.sentence)
         return self._settled(case, action.timer, moment)
 
@@ -538,17 +541,13 @@ class Workflow:
         return new_notice is not None and new < new_notice and (old_notice is None or old_notice < new_notice)
 
     def _closes_at(self, case: Case, at: datetime) -> tuple[datetime | None, datetime | None]:
-        """When the stay would end by a timer from ``at`` on, and when the notice of it is over."""
+        """When a timer would end the stay, from ``at`` on, and when a notice given at ``at`` is over."""
+        action = next((action for action in self._forecast(case, at) if action.to is not None), None)
+        if action is None:
+            return None, None
         schedule = self._schedules[case.state]
-        now = at
-        while (due_at := self.next_due(case)) is not None:
-            now = max(now, due_at)
-            action = self._furthest(case, now)
-            timer = schedule.timers[schedule.positions[action.timer] - 1]
-            if timer.to is not None:
-                return now, None if timer.notice is None else schedule.calendar.add(at, timer.notice)
-            case = self._settled(case, action.timer, now)
-        return None, None
+        notice = schedule.timers[schedule.positions[action.timer] - 1].notice
+        return max(at, action.due_at), None if notice is None else schedule.calendar.add(at, notice)
 
     def machine(self, model: object | None = None) -> Machine:
         """A live ``transitions.Machine`` of the policy, for its callbacks and diagrams on your own model.
