@@ -91,7 +91,7 @@ class Length:
         )
 
 
-@attrs.frozen
+@attrs.frozen(slots=False)  # what is computed once lives in its dictionary
 class Calendar:
     """Where and when a desk works: its zone, its weekend and its holidays.
 

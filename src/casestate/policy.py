@@ -26,7 +26,6 @@ __all__ = [
     "PREVIOUS",
     "Policy",
     "Status",
-    "SubStatus",
     "Timer",
     "Transition",
     "overlay",
@@ -43,9 +42,9 @@ ROLES: Final = ("customer", "agent", SYSTEM)
 MOST_REPEATS: Final = 1000
 
 _T = TypeVar("_T")
-_NAME = re.compile(r"[a-z][a-z0-9_]*")
-_POLICY_NAME = re.compile(r"[a-z][a-z0-9_-]*")
-_REGION = re.compile(r"[A-Z]{2,4}(-[A-Za-z0-9]+)?")
+_NAME: Final = r"[a-z][a-z0-9_]*"
+_POLICY_NAME: Final = r"[a-z][a-z0-9_-]*"
+_REGION: Final = r"[A-Z]{2,4}(-[A-Za-z0-9]+)?"
 _SECONDS: Final = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 _CALENDAR_UNITS: Final[tuple[Unit, ...]] = ("calendar_days", "business_days")
 _LONGEST_DAYS: Final = date.max.toordinal()
@@ -58,22 +57,20 @@ _VALUES: Final = ("after", "notice", "every", "repeat")
 
 
 @attrs.frozen(kw_only=True)
-class SubStatus:
-    """A sub-status and what people read about it."""
+class Status:
+    """A status or a sub-status, and what people read about it.
+
+    A status with sub-statuses is never a state by itself; a sub-status has none,
+    and does not say whether it is closed: its status does.
+    """
 
     name: str
     label: str
     meaning: str | None = None
     action_required: str | None = None
     waiting_on: str | None = None
-
-
-@attrs.frozen(kw_only=True)
-class Status(SubStatus):
-    """A status. One with sub-statuses is never a state by itself."""
-
     closed: bool = False
-    sub_statuses: Mapping[str, SubStatus] = MappingProxyType({})
+    sub_statuses: Mapping[str, Status] = MappingProxyType({})
 
 
 @attrs.frozen(kw_only=True)
@@ -139,7 +136,7 @@ class Timer:
             after += self.repeat.every
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, slots=False)  # what is computed once lives in its dictionary
 class Policy:
     """A workflow as data. Make one with `casestate.load_policy` or `Policy.from_dict`."""
 
@@ -210,7 +207,7 @@ class Policy:
         """Whether ``state`` is of a closed status."""
         return self.statuses[state.partition(".")[0]].closed
 
-    def described(self, state: str) -> SubStatus:
+    def described(self, state: str) -> Status:
         """What people read about ``state``: its sub-status, or its status if it has none."""
         status, _, sub_status = state.partition(".")
         return self.statuses[status].sub_statuses[sub_status] if sub_status else self.statuses[status]
@@ -260,15 +257,14 @@ def _with_kinds(timers: Mapping[str, Timer], statuses: Mapping[str, Status]) -> 
 # --- writing -----------------------------------------------------------------
 
 
-def _status_dict(status: SubStatus) -> dict[str, object]:
+def _status_dict(status: Status) -> dict[str, object]:
     data: dict[str, object] = {text: value for text in _TEXTS if (value := getattr(status, text)) is not None}
-    if isinstance(status, Status):
-        if status.closed:
-            data["closed"] = True
-        if status.sub_statuses:
-            data["sub_statuses"] = {
-                name: _status_dict(sub_status) for name, sub_status in status.sub_statuses.items()
-            }
+    if status.closed:
+        data["closed"] = True
+    if status.sub_statuses:
+        data["sub_statuses"] = {
+            name: _status_dict(sub_status) for name, sub_status in status.sub_statuses.items()
+        }
     return data
 
 
@@ -532,7 +528,7 @@ class _Reader:
     def holiday(self, value: object, path: str) -> date | str | None:
         if isinstance(value, date) and not isinstance(value, datetime):
             return value
-        if isinstance(value, str) and _REGION.fullmatch(value):
+        if isinstance(value, str) and re.fullmatch(_REGION, value):
             return self.region(value, path)
         try:
             return date.fromisoformat(cast("str", value))
@@ -559,20 +555,22 @@ class _Reader:
         return value
 
     def status(self, name: str, data: object, path: str) -> Status:
-        table = self.table(data, path, (*_TEXTS, "closed", "sub_statuses"))
+        return self.described(name, self.table(data, path, (*_TEXTS, "closed", "sub_statuses")), path)
+
+    def sub_status(self, name: str, data: object, path: str) -> Status:
+        return self.described(name, self.table(data, path, _TEXTS), path)
+
+    def described(self, name: str, table: Mapping[str, object], path: str) -> Status:
+        label = self.optional(table, "label", path, self.text)
         return Status(
             name=name,
+            label=label or name.replace("_", " ").title(),
+            meaning=self.optional(table, "meaning", path, self.text),
+            action_required=self.optional(table, "action_required", path, self.text),
+            waiting_on=self.optional(table, "waiting_on", path, self.text),
             closed=self.flag(table.get("closed", False), f"{path}.closed"),
             sub_statuses=self.named(table.get("sub_statuses", {}), f"{path}.sub_statuses", self.sub_status),
-            **self.texts(name, table, path),
         )
-
-    def sub_status(self, name: str, data: object, path: str) -> SubStatus:
-        return SubStatus(name=name, **self.texts(name, self.table(data, path, _TEXTS), path))
-
-    def texts(self, name: str, table: Mapping[str, object], path: str) -> dict[str, str]:
-        texts = {text: self.text(table[text], f"{path}.{text}") for text in _TEXTS if text in table}
-        return {"label": name.replace("_", " ").title(), **texts}
 
     def transition(self, data: object, path: str) -> Transition:
         keys = ("event", "by", "from", "to", "when", "needs", "refuse")
@@ -729,8 +727,8 @@ class _Reader:
             self.wrong(path, "must name at least one")
         return tuple(entry for entry in entries if isinstance(entry, str))
 
-    def name(self, value: object, path: str, pattern: re.Pattern[str] = _NAME) -> str:
-        if not isinstance(value, str) or not pattern.fullmatch(value):
+    def name(self, value: object, path: str, pattern: str = _NAME) -> str:
+        if not isinstance(value, str) or not re.fullmatch(pattern, value):
             hyphens = " or hyphens" if pattern is _POLICY_NAME else ""
             self.wrong(
                 path,
