@@ -137,7 +137,7 @@ class Workflow:
         `TimeOrderError`, `NaiveTimeError` or `InstantError`.
         """
         step = self._step(self._steps, case, event, by)
-        moment = self._not_before(case, at)
+        moment = self._not_before(case, at, actor)
         if step.plain and sub_status is None and assignee is None:
             to = step.to
         else:
@@ -153,10 +153,10 @@ class Workflow:
 
         Raises what `apply` raises, and `CaseDataError` for an id that is none or taken.
         """
+        step = self._step(self._table.steps, case, CLONE, by)
         if new_id == case.id or new_id in case.clones:
             raise CaseDataError(f"case {case.id!r}", [Problem("clones", f"the id {new_id!r} is taken")])
-        step = self._step(self._table.steps, case, CLONE, by)
-        moment = self._not_before(case, at)
+        moment = self._not_before(case, at, actor)
         clone = attrs.evolve(self.open(new_id, at=moment), cloned_from=case.id)
         to = step.target(case.id, sub_status=None, assignee=None, previous=case.previous)
         original = _moved(case, to, moment, CLONE, by, actor, new_id)
@@ -185,7 +185,7 @@ class Workflow:
         except AttributeError:
             raise self._refusal(case, event, by) from None
         if found and (case.policy is None or case.policy == self._policy.name):
-            step = found[2 * (case.assignee is not None) + (case.previous is not None)]
+            step = found[2 * (case.assignee is not None) + (case.previous is not None)]  # `context`, inline
             if step is not None:
                 return step
         raise self._refusal(case, event, by)
@@ -207,8 +207,10 @@ class Workflow:
             )
         return EventRefused(case.id, event, case.state, by, permitted)
 
-    def _not_before(self, case: Case, at: datetime | None) -> datetime:
-        """The instant of a change, which is not before the last one."""
+    def _not_before(self, case: Case, at: datetime | None, actor: str | None = None) -> datetime:
+        """The instant of a change, which is not before the last one; and whoever makes it has a name."""
+        if actor is not None and (not isinstance(actor, str) or not actor):
+            raise CaseDataError(f"case {case.id!r}", [Problem("actor", f"must be text, not {actor!r}")])
         moment = instant(self._clock() if at is None else at, "at")
         if moment < case.changed_at:
             raise TimeOrderError(f"case {case.id!r}: at", moment, case.changed_at, _SKEW)
