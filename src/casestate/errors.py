@@ -8,7 +8,7 @@ pickling, because sweeps run in worker processes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Final, cast
 
 
 if TYPE_CHECKING:
@@ -33,11 +33,24 @@ __all__ = [
 ]
 
 
+MOST_SHOWN: Final = 200
+
+
+def shown(value: object) -> str:
+    """A value as a message shows it, however long or deep it is."""
+    try:
+        text = repr(value)
+    except (RecursionError, ValueError):  # nested too deep, or a number of too many digits
+        return f"a value too large to show ({type(value).__name__})"
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+
+
 def nearest(name: object, known: Iterable[str]) -> str:
     """A hint such as ``; did you mean 'pending'?``, or nothing if no name is near."""
     from difflib import get_close_matches  # noqa: PLC0415 - only a message needs it
 
-    matches = get_close_matches(str(name), list(known), n=1)
+    text = name if isinstance(name, str) else shown(name)
+    matches = get_close_matches(text, list(known), n=1)
     return f"; did you mean {matches[0]!r}?" if matches else ""
 
 

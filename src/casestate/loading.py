@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from casestate.errors import PolicyError, Problem, nearest, one_of
-from casestate.policy import Policy, overlay
+from casestate.errors import PolicyError, Problem, nearest, one_of, shown
+from casestate.policy import Policy
 
 
 if TYPE_CHECKING:
@@ -35,7 +35,9 @@ def load_policy(source: str | os.PathLike[str] | Mapping[str, object]) -> Policy
         return _policy(source, name if isinstance(name, str) and name else "policy", Path(), ())
     if isinstance(source, str) and source in BUILT_IN:
         return _built_in(source)
-    return _from_file(Path(source), ())
+    path = Path(source)
+    data = _parsed(_text(path, str(path), str(path), ""), str(path))
+    return _policy(data, str(path), path.parent, (_resolved(path),))
 
 
 def _built_in(name: str) -> Policy:
@@ -45,18 +47,26 @@ def _built_in(name: str) -> Policy:
     return Policy.from_dict(_parsed(text, name), source=name)
 
 
-def _from_file(path: Path, seen: tuple[Path, ...]) -> Policy:
-    source = str(path)
+def _text(path: Path, name: str, source: str, place: str) -> str:
+    """The text of a file that ``source`` calls ``name`` at ``place``."""
     try:
-        text = path.read_bytes().decode("utf-8")
-    except OSError as error:
-        hint = f"{nearest(source, BUILT_IN)}; built-in policies: {one_of(BUILT_IN)}"
-        message = f"cannot be read: {error.strerror}{hint}"
-        raise PolicyError(source, [Problem("", message)]) from None
+        return path.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
         message = f"is not UTF-8: byte {error.object[error.start]:#04x} at offset {error.start}"
-        raise PolicyError(source, [Problem("", message)]) from None
-    return _policy(_parsed(text, source), source, path.parent, (*seen, path.resolve()))
+        raise PolicyError(str(path), [Problem("", message)]) from None
+    except (OSError, ValueError) as error:  # a path can also be no path at all
+        reason = error.strerror if isinstance(error, OSError) else error
+        hint = f"{nearest(name, BUILT_IN)}; built-in policies: {one_of(BUILT_IN)}"
+        named = f"{shown(name)} " if place else ""
+        raise PolicyError(source, [Problem(place, f"{named}cannot be read: {reason}{hint}")]) from None
+
+
+def _resolved(path: Path) -> Path:
+    """The file that a path leads to; the path itself if it leads nowhere."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError):
+        return path
 
 
 def _parsed(text: str, source: str) -> Mapping[str, object]:
@@ -64,7 +74,7 @@ def _parsed(text: str, source: str) -> Mapping[str, object]:
 
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # a number of too many digits is a mere ValueError
         raise PolicyError(source, [Problem("", f"is not TOML: {error}")]) from None
 
 
@@ -72,18 +82,20 @@ def _policy(data: Mapping[str, object], source: str, folder: Path, seen: tuple[P
     if "extends" not in data:
         return Policy.from_dict(data, source=source)
     own = {key: value for key, value in data.items() if key != "extends"}
-    base = _base(data["extends"], source, folder, seen)
-    return Policy.from_dict(overlay(base.to_dict(), own, source=source), source=source)
+    return _base(data["extends"], source, folder, seen).override(own, source=source)
 
 
 def _base(name: object, source: str, folder: Path, seen: tuple[Path, ...]) -> Policy:
     if not isinstance(name, str) or not name:
-        message = f"must be the name of a built-in policy ({one_of(BUILT_IN)}) or a path, not {name!r}"
+        message = f"must be the name of a built-in policy ({one_of(BUILT_IN)}) or a path, not {shown(name)}"
         raise PolicyError(source, [Problem("extends", message)])
     if name in BUILT_IN:
         return _built_in(name)
     path = folder / name
-    if path.resolve() in seen:
+    resolved = _resolved(path)
+    if resolved in seen:
         message = f"the policy extends itself: {' → '.join(file.name for file in (*seen, path))}"
         raise PolicyError(source, [Problem("extends", message)])
-    return _from_file(path, seen)
+    base = str(path)
+    data = _parsed(_text(path, name, source, "extends"), base)
+    return _policy(data, base, path.parent, (*seen, resolved))

@@ -19,7 +19,7 @@ from typing import Final, TypeVar, cast
 import attrs
 
 from casestate.calendars import WEEKDAYS, Calendar, Length, Unit, zone
-from casestate.errors import PolicyError, Problem, nearest, one_of
+from casestate.errors import PolicyError, Problem, nearest, one_of, shown
 
 
 __all__ = [
@@ -28,7 +28,6 @@ __all__ = [
     "Status",
     "Timer",
     "Transition",
-    "overlay",
 ]
 
 FORMAT: Final = 1
@@ -44,7 +43,8 @@ MOST_REPEATS: Final = 1000
 _T = TypeVar("_T")
 _NAME: Final = r"[a-z][a-z0-9_]*"
 _POLICY_NAME: Final = r"[a-z][a-z0-9_-]*"
-_REGION: Final = r"[A-Z]{2,4}(-[A-Za-z0-9]+)?"
+_REGION: Final = r"[A-Z]{2,4}(-.+)?"
+_DATE: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _SECONDS: Final = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 _CALENDAR_UNITS: Final[tuple[Unit, ...]] = ("calendar_days", "business_days")
 _LONGEST_DAYS: Final = date.max.toordinal()
@@ -173,15 +173,19 @@ class Policy:
             "timers": {name: _timer_dict(timer) for name, timer in self.timers.items()},
         }
 
-    def override(self, data: Mapping[str, object]) -> Policy:
+    def override(self, data: Mapping[str, object], *, source: str = "") -> Policy:
         """This policy with ``data``, a mapping of the file format's shape, laid over it.
 
         Tables merge; lengths, ``repeat`` and lists are replaced whole; ``False``
         removes a named table; transitions stand before those that are there.
+        ``source`` names the result in errors, the policy's own name if it is left out.
 
         Raises `PolicyError` with every problem there is.
         """
-        return Policy.from_dict(overlay(self.to_dict(), data, source=self.name), source=self.name)
+        reader = _Reader(source or self.name)
+        if isinstance(data, Mapping):
+            data = _overlay(self.to_dict(), data, (), reader.problems)
+        return reader.policy(data)
 
     def __reduce__(self) -> tuple[Callable[..., Policy], tuple[dict[str, object]]]:
         return (Policy.from_dict, (self.to_dict(),))
@@ -300,26 +304,13 @@ def _timer_dict(timer: Timer) -> dict[str, object]:
 # --- laying one mapping over another -----------------------------------------
 
 
-def overlay(
-    base: Mapping[str, object], top: Mapping[str, object], *, source: str = "policy"
-) -> dict[str, object]:
-    """``top`` laid over ``base``, both of the file format's shape; neither is changed.
-
-    Raises `PolicyError` where ``top`` removes what ``base`` does not have.
-    """
-    problems: list[Problem] = []
-    merged = _overlay(base, top, (), problems)
-    if problems:
-        raise PolicyError(source, problems)
-    return merged
-
-
 def _overlay(
     base: Mapping[str, object],
     top: Mapping[str, object],
     place: tuple[str, ...],
     problems: list[Problem],
 ) -> dict[str, object]:
+    """``top`` laid over ``base``; neither is changed. Adds a problem where there is nothing to remove."""
     merged = dict(base)
     holds_named_tables = any(
         len(place) == len(pattern)
@@ -331,10 +322,10 @@ def _overlay(
         if value is False and isinstance(old, Mapping):
             del merged[key]
         elif value is False and holds_named_tables:
-            path = ".".join((*place, key))
+            path = ".".join((*place, str(key)))
             problems.append(Problem(path, f"nothing to remove{_hint(key, base)}"))
-        elif key == "transitions" and not place and isinstance(old, list) and isinstance(value, list):
-            merged[key] = [*value, *old]
+        elif key == "transitions" and not place and isinstance(value, (list, tuple)):
+            merged[key] = [*value, *cast("list[object]", base[key])]
         elif isinstance(value, Mapping) and isinstance(old, Mapping) and key not in _VALUES:
             below, above = cast("Mapping[str, object]", old), cast("Mapping[str, object]", value)
             merged[key] = _overlay(below, above, (*place, key), problems)
@@ -346,6 +337,11 @@ def _overlay(
 def _hint(name: object, known: Iterable[str]) -> str:
     known = list(known)
     return f"{nearest(name, known)} (there are: {one_of(known)})"
+
+
+def _days(unit: Unit, amount: int) -> int:
+    """The whole days of a length that a `Length` may be too small for."""
+    return amount // _SECONDS["days"] if unit == "elapsed" else amount
 
 
 # --- what a policy cannot say ------------------------------------------------
@@ -362,7 +358,7 @@ class _Checks:
         self.broken = [problem.path for problem in known]
 
     def problems(self) -> Iterator[Problem]:
-        if not self.sound("statuses"):
+        if not self.states_are_known():
             return
         if not self.policy.statuses:
             yield Problem("statuses", "must name at least one")
@@ -375,6 +371,13 @@ class _Checks:
             yield from self.timer(f"timers.{name}", timer)
         yield from self.schedules()
 
+    def states_are_known(self) -> bool:
+        """Whether what is wrong with the statuses, if anything, is in their texts only."""
+        return all(
+            path and (path.partition(".")[0] != "statuses" or path.rpartition(".")[2] in _TEXTS)
+            for path in self.broken
+        )
+
     def sound(self, path: str) -> bool:
         return not any(re.match(rf"{re.escape(path)}(?![a-z0-9_])", broken) for broken in self.broken)
 
@@ -383,7 +386,7 @@ class _Checks:
             for number, role in enumerate(row.by):
                 if role not in self.policy.roles:
                     here = f"{path}.by[{number}]" if len(row.by) > 1 else f"{path}.by"
-                    yield Problem(here, f"unknown role {role!r}{_hint(role, self.policy.roles)}")
+                    yield Problem(here, f"unknown role {shown(role)}{_hint(role, self.policy.roles)}")
         yield from self.patterns(f"{path}.from", row.from_)
         if row.refuse and (row.to is not None or row.needs):
             yield Problem(path, "a row that refuses has no 'to' and no 'needs'")
@@ -436,7 +439,7 @@ class _Checks:
         for number, pattern in enumerate(patterns):
             if pattern not in known:
                 here = f"{path}[{number}]" if len(patterns) > 1 else path
-                yield Problem(here, f"unknown state {pattern!r}{_hint(pattern, dict.fromkeys(known))}")
+                yield Problem(here, f"unknown state {shown(pattern)}{_hint(pattern, dict.fromkeys(known))}")
 
     def target(self, path: str, state: str, *, also: Sequence[str] = ()) -> Iterator[Problem]:
         known = (*self.policy.states, *also)
@@ -445,7 +448,7 @@ class _Checks:
                 path, f"{state!r} has sub-statuses and is no state by itself (there are: {one_of(known)})"
             )
         elif state not in known:
-            yield Problem(path, f"unknown state {state!r}{_hint(state, known)}")
+            yield Problem(path, f"unknown state {shown(state)}{_hint(state, known)}")
 
     def meets(self, from_: Sequence[str], to: str) -> bool:
         return not set(self.policy.matching(from_)).isdisjoint(self.policy.matching([to]))
@@ -465,7 +468,7 @@ class _Reader:
         keys = ("format", "name", "initial", "roles", "calendar", "statuses", "transitions", "timers")
         top = self.table(data, "", keys, required=("format", "name", "initial", "statuses"))
         if "format" in top and (top["format"] != FORMAT or isinstance(top["format"], bool)):
-            self.wrong("format", f"this version reads format {FORMAT}, not {top['format']!r}")
+            self.wrong("format", f"this version reads format {FORMAT}, not {shown(top['format'])}")
         statuses = self.named(top.get("statuses", {}), "statuses", self.status)
         policy = Policy(
             name=self.name(top["name"], "name", _POLICY_NAME) if "name" in top else "",
@@ -521,7 +524,7 @@ class _Reader:
             hint = nearest(name, zones) or "; give an IANA name such as 'Europe/Berlin'"
             if not zones:
                 hint = "; this machine has no time zone database: pip install tzdata"
-            self.wrong("calendar.zone", f"no time zone {name!r}{hint}")
+            self.wrong("calendar.zone", f"no time zone {shown(name)}{hint}")
             return "UTC"
         return name
 
@@ -530,14 +533,15 @@ class _Reader:
             return value
         if isinstance(value, str) and re.fullmatch(_REGION, value):
             return self.region(value, path)
-        try:
-            return date.fromisoformat(cast("str", value))
-        except (TypeError, ValueError):
-            self.wrong(
-                path,
-                f"{value!r} is neither a date ('2026-12-24') nor a region of the holidays package ('DE-BE')",
-            )
-            return None
+        if isinstance(value, str) and re.fullmatch(_DATE, value):
+            try:
+                return date.fromisoformat(value)
+            except ValueError as error:
+                self.wrong(path, f"no date {shown(value)}: {error}")
+                return None
+        neither = "is neither a date ('2026-12-24') nor a region of the holidays package ('DE-BE')"
+        self.wrong(path, f"{shown(value)} {neither}")
+        return None
 
     def region(self, value: str, path: str) -> str:
         try:
@@ -545,13 +549,13 @@ class _Reader:
         except ModuleNotFoundError:
             self.wrong(
                 path,
-                f"the region {value!r} needs the holidays extra (pip install 'casestate[holidays]'); "
+                f"the region {shown(value)} needs the holidays extra (pip install 'casestate[holidays]'); "
                 "or list the dates themselves",
             )
             return value
         if value not in (known := regions()):
             hint = nearest(value, known) or "; regions are written like 'DE' or 'DE-BE'"
-            self.wrong(path, f"the holidays package knows no region {value!r}{hint}")
+            self.wrong(path, f"the holidays package knows no region {shown(value)}{hint}")
         return value
 
     def status(self, name: str, data: object, path: str) -> Status:
@@ -617,9 +621,11 @@ class _Reader:
     def repeatable(self, after: Length, repeat: Repeat, to: str | None, path: str) -> None:
         if to is not None:
             self.wrong(path, "a timer with a 'to' moves the case away: it cannot repeat")
+        if after is _ANY_LENGTH or repeat.every is _ANY_LENGTH:
+            return
         if repeat.every.unit != after.unit:
             self.wrong(f"{path}.every", f"must be of the kind of 'after' ({after}), not {repeat.every}")
-        elif (after.nominal + repeat.every.nominal * repeat.times).days > _LONGEST_DAYS:
+        elif _days(after.unit, after.amount + repeat.every.amount * (repeat.times - 1)) > _LONGEST_DAYS:
             self.wrong(path, _TOO_LONG)
 
     def kind(self, value: object, path: str) -> str:
@@ -630,7 +636,7 @@ class _Reader:
         times = table.get("times", 1)
         every = self.length(table["every"], f"{path}.every") if "every" in table else _ANY_LENGTH
         if not self.whole(times) or not 1 <= cast("int", times) <= MOST_REPEATS:
-            self.wrong(f"{path}.times", f"a whole number from 1 to {MOST_REPEATS}, not {times!r}")
+            self.wrong(f"{path}.times", f"a whole number from 1 to {MOST_REPEATS}, not {shown(times)}")
             times = 1
         if not every.amount:
             self.wrong(f"{path}.every", "must be longer than nothing")
@@ -647,9 +653,9 @@ class _Reader:
             )
         for unit, amount in table.items():
             if not self.whole(amount):
-                self.wrong(f"{path}.{unit}", f"a whole number, not {amount!r}")
+                self.wrong(f"{path}.{unit}", f"a whole number, not {shown(amount)}")
             elif cast("int", amount) < (least := int(unit in _CALENDAR_UNITS)):
-                self.wrong(f"{path}.{unit}", f"at least {least}, not {amount!r}")
+                self.wrong(f"{path}.{unit}", f"at least {least}, not {shown(amount)}")
         calendar_unit: Unit | None = next((unit for unit in _CALENDAR_UNITS if unit in table), None)
         if calendar_unit and len(table) > 1:
             others = one_of(unit for unit in table if unit != calendar_unit)
@@ -657,15 +663,12 @@ class _Reader:
         if len(self.problems) > before:
             return _ANY_LENGTH
         amounts = cast("Mapping[str, int]", table)
-        if calendar_unit is not None:
-            amount = days = amounts[calendar_unit]
-        else:
-            amount = sum(_SECONDS[unit] * number for unit, number in amounts.items())
-            days = amount // _SECONDS["days"]
-        if days > _LONGEST_DAYS:
+        kind: Unit = calendar_unit or "elapsed"
+        amount = sum(_SECONDS.get(unit, 1) * number for unit, number in amounts.items())
+        if _days(kind, amount) > _LONGEST_DAYS:
             self.wrong(path, _TOO_LONG)
             return _ANY_LENGTH
-        return Length(calendar_unit or "elapsed", amount)
+        return Length(kind, amount)
 
     # the shapes that a value can have
 
@@ -676,7 +679,7 @@ class _Reader:
         self, data: object, path: str, known: Sequence[str], *, required: Sequence[str] = ()
     ) -> Mapping[str, object]:
         if not isinstance(data, Mapping):
-            self.wrong(path, f"must be a table, not {data!r}")
+            self.wrong(path, f"must be a table, not {shown(data)}")
             return {}
         data = cast("Mapping[str, object]", data)
         for key in data:
@@ -689,7 +692,7 @@ class _Reader:
 
     def named(self, data: object, path: str, read: Callable[[str, object, str], _T]) -> Mapping[str, _T]:
         if not isinstance(data, Mapping):
-            self.wrong(path, f"must be a table of named tables, not {data!r}")
+            self.wrong(path, f"must be a table of named tables, not {shown(data)}")
             return MappingProxyType({})
         data = cast("Mapping[str, object]", data)
         for key in data:
@@ -706,7 +709,7 @@ class _Reader:
     def array(self, value: object, path: str) -> Sequence[object]:
         if isinstance(value, (list, tuple)):
             return cast("Sequence[object]", value)
-        self.wrong(path, f"must be a list, not {value!r}")
+        self.wrong(path, f"must be a list, not {shown(value)}")
         return ()
 
     def names(
@@ -714,15 +717,18 @@ class _Reader:
     ) -> tuple[str, ...]:
         """A list of names, or one name in its place."""
         before = len(self.problems)
+        seen: set[str] = set()
         entries = (value,) if isinstance(value, str) else self.array(value, path)
         for number, entry in enumerate(entries):
             here = path if isinstance(value, str) else f"{path}[{number}]"
             if not isinstance(entry, str) or not entry:
-                self.wrong(here, f"must be a name, not {entry!r}")
+                self.wrong(here, f"must be a name, not {shown(entry)}")
             elif known and entry not in known:
-                self.wrong(here, f"unknown name {entry!r}{_hint(entry, known)}")
-            elif entry in entries[:number]:
-                self.wrong(here, f"{entry!r} stands there twice")
+                self.wrong(here, f"unknown name {shown(entry)}{_hint(entry, known)}")
+            elif entry in seen:
+                self.wrong(here, f"{shown(entry)} stands there twice")
+            else:
+                seen.add(entry)
         if not entries and not empty and len(self.problems) == before:
             self.wrong(path, "must name at least one")
         return tuple(entry for entry in entries if isinstance(entry, str))
@@ -733,25 +739,25 @@ class _Reader:
             self.wrong(
                 path,
                 f"must be a name of lower-case letters, digits and underscores{hyphens}, "
-                f"beginning with a letter, not {value!r}",
+                f"beginning with a letter, not {shown(value)}",
             )
             return ""
         return value
 
     def text(self, value: object, path: str) -> str:
         if not isinstance(value, str) or not value:
-            self.wrong(path, f"must be text, not {value!r}")
+            self.wrong(path, f"must be text, not {shown(value)}")
             return ""
         return value
 
     def flag(self, value: object, path: str) -> bool:
         if not isinstance(value, bool):
-            self.wrong(path, f"must be true or false, not {value!r}")
+            self.wrong(path, f"must be true or false, not {shown(value)}")
         return value is True
 
     def choice(self, value: object, path: str, known: Sequence[str]) -> str:
         if value not in known:
-            self.wrong(path, f"{value!r} is none of them{_hint(value, known)}")
+            self.wrong(path, f"{shown(value)} is none of them{_hint(value, known)}")
             return known[0]
         return cast("str", value)
 
