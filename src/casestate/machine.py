@@ -165,20 +165,26 @@ def live(policy: Policy, model: object | None = None) -> Machine:
     """A flat ``transitions.Machine`` of the policy, with ``model`` if there is one, else with none.
 
     Its triggers take ``by=``, ``sub_status=``, ``assignee=``, ``assigned=`` and ``previous=``.
+    A model has its state as ``state``, or as ``_state`` if the policy calls an event ``state``.
     """
-    return Machine(
-        model=model,
+    machine = Machine(
+        model=None,
         states=list(policy.states),
         transitions=[row for event in policy.events for row in _rows(policy, event)],
         initial=policy.initial,
         auto_transitions=False,
         send_event=True,
         name=policy.name,
+        model_attribute="_state" if "state" in policy.events else "state",
     )
+    if model is not None:  # the machine itself would overlook one that is falsy
+        machine.add_model(model)
+    return machine
 
 
 def _rows(policy: Policy, event: str) -> list[dict[str, object]]:
-    rows: list[dict[str, object]] = []
+    # The event is there even if no row of it matches any state.
+    rows: list[dict[str, object]] = [{"trigger": event, "source": [], "dest": None}]
     refusals: dict[str, tuple[_Guard, ...]] = dict.fromkeys(policy.states, ())
     for row in policy.transitions:
         if row.event != event:
