@@ -344,7 +344,7 @@ class TestSweepScript:
                 "case C-1: no desk runs None (there are: sub-status, open-resolved)",
             ),
             (
-                b'{"id": "C-1", "status": "opn", "policy": "open-resolved", "entered_at": "2026-11-18T12Z"}\n',
+                b'{"id": "C1", "status": "opn", "policy": "open-resolved", "entered_at": "2026-11-18T12Z"}\n',
                 "unknown status 'opn'; did you mean 'open'?",
             ),
         ],
