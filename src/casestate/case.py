@@ -25,6 +25,7 @@ from casestate.errors import (
     Problem,
     nearest,
     one_of,
+    shown,
 )
 
 
@@ -172,7 +173,7 @@ class Case(CaseDraft):
         of them is an instant without a time zone, the error is a `NaiveTimeError` as well.
         """
         if not isinstance(data, Mapping):
-            raise CaseDataError("case", [Problem("", f"must be a mapping of fields, not {data!r}")])
+            raise CaseDataError("case", [Problem("", f"must be a mapping of fields, not {shown(data)}")])
         return _filled(cls, CaseDraft(), _Fields(data, textual=True).case())
 
 
@@ -225,7 +226,7 @@ class _Fields:
             entered_at = cast("datetime", fields["entered_at"])
             if settled_at < entered_at:
                 self.wrong("settled_at", f"{settled_at} is before the stay began ({entered_at})")
-        self.check(f"case {self.data.get('id', '(without an id)')!r}")
+        self.check(f"case {shown(self.data.get('id', '(without an id)'))}")
         sub_status = fields["sub_status"]
         state = fields["status"] if sub_status is None else f"{fields['status']}.{sub_status}"
         fields["state"] = sys.intern(cast("str", state))
@@ -255,7 +256,7 @@ class _Fields:
 
     def entry(self, entry: object, path: str) -> Change | None:
         if not isinstance(entry, Mapping):
-            self.wrong(path, f"must be an entry of the history, not {entry!r}")
+            self.wrong(path, f"must be an entry of the history, not {shown(entry)}")
             return None
         inner = _Fields(cast("Mapping[str, object]", entry), textual=True)
         try:
@@ -295,7 +296,7 @@ class _Fields:
     def known(self, known: Sequence[str], *, required: Sequence[str]) -> None:
         for name in self.data:
             if name not in known:
-                self.wrong(name, f"unknown field{nearest(name, known)} (there are: {one_of(known)})")
+                self.wrong(str(name), f"unknown field{nearest(name, known)} (there are: {one_of(known)})")
         for name in required:
             if self.data.get(name) is None:
                 self.wrong(name, "is missing")
@@ -306,7 +307,7 @@ class _Fields:
     def text(self, name: str) -> str:
         value = self.data.get(name)
         if value is not None and (not isinstance(value, str) or not value):
-            self.wrong(name, f"must be text, not {value!r}")
+            self.wrong(name, f"must be text, not {shown(value)}")
         return cast("str", value)
 
     def word(self, name: str) -> str:
@@ -317,19 +318,19 @@ class _Fields:
     def entries(self, value: object, path: str) -> Sequence[object]:
         if isinstance(value, (list, tuple)):
             return cast("Sequence[object]", value)
-        self.wrong(path, f"must be a list, not {value!r}")
+        self.wrong(path, f"must be a list, not {shown(value)}")
         return ()
 
     def several(self, name: str) -> tuple[str, ...]:
         entries = self.entries(self.data.get(name, ()), name)
         for number, entry in enumerate(entries):
             if not isinstance(entry, str) or not entry:
-                self.wrong(f"{name}[{number}]", f"must be text, not {entry!r}")
+                self.wrong(f"{name}[{number}]", f"must be text, not {shown(entry)}")
         return cast("tuple[str, ...]", tuple(entries))
 
     def count(self, value: object, name: str) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            self.wrong(name, f"must be a whole number from 1 on, not {value!r}")
+            self.wrong(name, f"must be a whole number from 1 on, not {shown(value)}")
         return cast("int", value)
 
     def instant(self, name: str) -> datetime:

@@ -219,7 +219,7 @@ class InstantError(CasestateError, ValueError):
     def __str__(self) -> str:
         return (
             f"{self.what}: an instant is an aware datetime between the years 1 and 9999 in UTC, "
-            f"not {self.value!r}"
+            f"not {shown(self.value)}"
         )
 
 
