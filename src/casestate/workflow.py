@@ -396,7 +396,7 @@ class Workflow:
                 )
         effect = (
             f", and moves the case to {timer.to}"
-            if timer.to is not None and verdict in ("due", "waiting")
+            if timer.to is not None and due_at is not None and verdict in ("due", "waiting")
             else ""
         )
         return Explanation(
