@@ -26,3 +26,7 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module's attributes can b
     if name in _NAMES:
         return _load(_NAMES[name])
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *__all__]
