@@ -468,6 +468,8 @@ class Workflow:
         new = to_workflow._policy
         to = to_workflow._states[mapping.get(case.state, case.state)]
         previous = None if case.previous is None else mapping.get(case.previous, case.previous)
+        if previous is not None and previous.partition(".")[0] == to[0]:
+            previous = None  # where the run of stays in this status came from has become part of it
         change = Change(
             at=moment,
             event=MIGRATE,
@@ -531,7 +533,8 @@ class Workflow:
         schedule, position = self._position(case)
         dealt_with = {timer.name for timer in schedule.timers[:position]}
         others = to_workflow._schedules[case.state].timers
-        return next((timer.name for timer in reversed(others) if timer.name in dealt_with), None)
+        found = (timer.name for timer in reversed(others) if timer.name in dealt_with and timer.to is None)
+        return next(found, None)
 
     def _closes_sooner(self, case: Case, to_workflow: Workflow, moved: Case, at: datetime) -> bool:
         old, old_notice = self._closes_at(case, at)
@@ -543,13 +546,21 @@ class Workflow:
         return new_notice is not None and new < new_notice and (old_notice is None or old_notice < new_notice)
 
     def _closes_at(self, case: Case, at: datetime) -> tuple[datetime | None, datetime | None]:
-        """When a timer would end the stay, from ``at`` on, and when a notice given at ``at`` is over."""
-        action = next((action for action in self._forecast(case, at) if action.to is not None), None)
-        if action is None:
-            return None, None
-        schedule = self._schedules[case.state]
-        notice = schedule.timers[schedule.positions[action.timer] - 1].notice
-        return max(at, action.due_at), None if notice is None else schedule.calendar.add(at, notice)
+        """When timers would close the case, from ``at`` on, and when a notice given at ``at`` is over."""
+        entered: set[str] = set()
+        for action in self._forecast(case, at):
+            if action.kind == "close":
+                notice = None
+                if not entered:  # beyond this stay every warning is still to come
+                    schedule = self._schedules[case.state]
+                    notice = schedule.timers[schedule.positions[action.timer] - 1].notice
+                over = None if notice is None else self._policy.calendar.add(at, notice)
+                return max(at, action.due_at), over
+            if action.to in entered:  # a circle
+                break
+            if action.to is not None:
+                entered.add(action.to)
+        return None, None
 
     def machine(self, model: object | None = None) -> Machine:
         """A live ``transitions.Machine`` of the policy, for its callbacks and diagrams on your own model.
