@@ -31,7 +31,7 @@ def instant(value: object, what: str) -> datetime:
     Raises `NaiveTimeError` for a datetime without a time zone, `InstantError`
     for anything else that is no instant of the years 1 to 9999.
     """
-    if type(value) is datetime and value.tzinfo is UTC:
+    if type(value) is datetime and value.tzinfo is UTC and not value.fold:
         return value
     if not isinstance(value, datetime):
         raise InstantError(what, value)
@@ -41,8 +41,9 @@ def instant(value: object, what: str) -> datetime:
         utc = value.astimezone(UTC)
     except OverflowError:
         raise InstantError(what, value) from None
-    # A subclass (a pandas Timestamp, a frozen clock's datetime) may compare by rules of its own.
-    return datetime.combine(utc.date(), utc.time(), UTC)
+    # A subclass (a pandas Timestamp, a frozen clock's datetime) may compare by rules of its own,
+    # and no hour is repeated in UTC.
+    return datetime.combine(utc.date(), utc.time(), UTC).replace(fold=0)
 
 
 def parse_instant(text: object, what: str) -> datetime:
@@ -53,7 +54,7 @@ def parse_instant(text: object, what: str) -> datetime:
     if not isinstance(text, str):
         return instant(text, what)
     try:
-        value = datetime.fromisoformat(text)
+        value = datetime.fromisoformat(text.upper())  # RFC 3339 allows a small t and z
     except ValueError:
         raise InstantError(what, text) from None
     return instant(value, what)

@@ -1,0 +1,505 @@
+"""The command line: what is due in a file of cases; a policy checked, explained and drawn.
+
+Data goes to standard output, in UTF-8 and as it is found; progress, notes and
+everything that is wrong go to standard error.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import shutil
+import sys
+
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+
+import attrs
+import click
+import msgspec
+import tomli_w
+
+from rich.box import SIMPLE_HEAD
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from casestate import render
+from casestate.case import Action, Case
+from casestate.clock import format_instant, parse_instant, utc_now
+from casestate.errors import InstantError, NaiveTimeError, PolicyError
+from casestate.loading import load_policy
+from casestate.rows import (
+    DEFAULT_POLICY,
+    EVALUATED,
+    CaseFile,
+    Desks,
+    Failure,
+    Sieve,
+    Trouble,
+    Unfulfilled,
+    of_case,
+)
+from casestate.workflow import Explanation, Workflow
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+
+    from casestate.policy import Policy
+
+__all__ = ["cli"]
+
+_T = TypeVar("_T")
+
+_BATCH: Final = 500
+"""How many results are written at a time."""
+_WIDE: Final = 60
+"""How wide a column stays because it was wide before."""
+_WIDEST: Final = 1 << 16
+"""The width of a table that no terminal limits."""
+
+
+# --- writing -----------------------------------------------------------------
+
+
+@attrs.frozen(kw_only=True)
+class _Layout(Generic[_T]):
+    """How results of one kind are written: as records, and as a table for people."""
+
+    columns: tuple[str, ...]
+    record: Callable[[_T], Mapping[str, object]]
+    headings: tuple[str, ...]
+    cells: Callable[[_T], tuple[str, ...]]
+
+
+def _write(results: Iterator[_T], layout: _Layout[_T], form: str, trouble: Trouble) -> int:
+    """Write the results as they come; return how many there were."""
+    write = _WRITERS[form](layout)
+    stdout = sys.stdout.buffer
+    count = 0
+    while True:
+        batch = list(islice(results, _BATCH))
+        with trouble.aside():
+            stdout.write(write(batch))
+            stdout.flush()
+        count += len(batch)
+        if len(batch) < _BATCH:
+            return count
+
+
+def _json_writer(layout: _Layout[_T]) -> Callable[[Sequence[_T]], bytes]:
+    encoder = msgspec.json.Encoder()
+    return lambda batch: encoder.encode_lines(map(layout.record, batch))
+
+
+def _csv_writer(layout: _Layout[_T]) -> Callable[[Sequence[_T]], bytes]:
+    text = io.StringIO()
+    writer = csv.DictWriter(text, layout.columns, lineterminator="\n")
+    writer.writeheader()
+
+    def write(batch: Sequence[_T]) -> bytes:
+        for result in batch:
+            writer.writerow({name: _cell(value) for name, value in layout.record(result).items()})
+        written = text.getvalue().encode()
+        text.seek(0)
+        text.truncate()
+        return written
+
+    return write
+
+
+def _cell(value: object) -> object:
+    return " ".join(cast("list[str]", value)) if isinstance(value, list) else value
+
+
+def _table_writer(layout: _Layout[_T]) -> Callable[[Sequence[_T]], bytes]:
+    widths: list[int] = []
+
+    def write(batch: Sequence[_T]) -> bytes:
+        rows = [tuple(map(render.visible, layout.cells(result))) for result in batch]
+        text = _table(layout.headings, rows, widths) if rows else ""
+        if rows and not widths:
+            widths.extend(max(map(cell_len, column)) for column in zip(layout.headings, *rows, strict=True))
+        return text.encode()
+
+    return write
+
+
+_WRITERS: Final[Mapping[str, Callable[[Any], Callable[[Sequence[Any]], bytes]]]] = {
+    "table": _table_writer,
+    "jsonl": _json_writer,
+    "csv": _csv_writer,
+}
+
+
+def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[int] = ()) -> str:
+    """A table for people: as wide as the terminal, or as its cells where there is none.
+
+    With ``widths`` it goes on from one that has been written: columns as wide as there, no headings.
+    """
+    on_terminal = sys.stdout.isatty()
+    table = Table(box=SIMPLE_HEAD, show_edge=False, show_header=not widths)
+    for heading, width in zip(headings, widths or (0,) * len(headings), strict=True):
+        table.add_column(heading, min_width=min(width, _WIDE), overflow="fold")
+    for row in rows:
+        table.add_row(*map(Text, row))
+    console = Console(
+        file=io.StringIO(),
+        force_terminal=on_terminal,
+        width=shutil.get_terminal_size().columns if on_terminal else _WIDEST,
+    )
+    with console.capture() as captured:
+        console.print(table)
+    return "".join(f"{line.rstrip()}\n" for line in captured.get().split("\n")[:-1])
+
+
+_ACTION_COLUMNS: Final = (
+    "case_id",
+    "stay",
+    "entered_at",
+    "timer",
+    "kind",
+    "audience",
+    "due_at",
+    "to",
+    "skipped",
+    "key",
+)
+
+
+def _action_layout(due: str, distance: str, away: Callable[[datetime], str]) -> _Layout[Action]:
+    return _Layout(
+        columns=_ACTION_COLUMNS,
+        record=Action.to_dict,
+        headings=("case", "timer", "kind", "audience", due, distance, "to"),
+        cells=lambda action: (
+            action.case_id,
+            action.timer,
+            action.kind,
+            action.audience or "",
+            format_instant(action.due_at),
+            away(action.due_at),
+            action.to or "",
+        ),
+    )
+
+
+def _span(length: timedelta) -> str:
+    """About how long: ``3 days``."""
+    seconds = length // timedelta(seconds=1)
+    for unit, size in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}{'s' if seconds >= 2 * size else ''}"
+    return "moments"
+
+
+def _explanations(desk: Workflow, case: Case, now: datetime) -> Iterator[tuple[Case, Explanation]]:
+    for explanation in desk.explain(case, now=now):
+        yield case, explanation
+    if not desk.policy.schedules[case.state]:
+        sentence = f"Nothing comes due: {case.state} has no timers."
+        yield case, Explanation(timer="", kind="", verdict="no_timers", due_at=None, sentence=sentence)
+
+
+def _explanation_record(explained: tuple[Case, Explanation]) -> dict[str, object]:
+    case, explanation = explained
+    return {
+        "case_id": case.id,
+        "state": case.state,
+        "entered_at": format_instant(case.entered_at),
+        "timer": explanation.timer or None,
+        "kind": explanation.kind or None,
+        "verdict": explanation.verdict,
+        "due_at": None if explanation.due_at is None else format_instant(explanation.due_at),
+        "sentence": explanation.sentence,
+    }
+
+
+_EXPLANATIONS: Final[_Layout[tuple[Case, Explanation]]] = _Layout(
+    columns=("case_id", "state", "entered_at", "timer", "kind", "verdict", "due_at", "sentence"),
+    record=_explanation_record,
+    headings=("case", "state", "in it since", "verdict", "sentence"),
+    cells=lambda explained: (
+        explained[0].id,
+        explained[0].state,
+        format_instant(explained[0].entered_at),
+        explained[1].verdict.replace("_", " "),
+        explained[1].sentence,
+    ),
+)
+
+
+# --- the commands ------------------------------------------------------------
+
+
+def _instant(ctx: click.Context, param: click.Parameter, value: object) -> datetime | None:
+    """An option's text as an instant."""
+    if value is None:
+        return None
+    try:
+        return parse_instant(value, "instant")
+    except NaiveTimeError:
+        hint = f"{value} has no time zone: add Z for UTC, or an offset such as +02:00"
+    except InstantError:
+        hint = f"{value!r} is no instant such as 2026-03-01T12:00:00Z"
+    raise click.BadParameter(hint, ctx, param)
+
+
+def _policy(ctx: click.Context, param: click.Parameter, value: str) -> Policy:  # noqa: ARG001 - click's signature
+    return _load(value)
+
+
+def _policies(ctx: click.Context, param: click.Parameter, value: Sequence[str]) -> Sequence[Policy]:  # noqa: ARG001 - click's signature
+    return [_load(source) for source in value]
+
+
+def _load(source: str, faulty: type[Failure] = Failure) -> Policy:
+    """The policy of a name or a file; raises everything that is wrong with it, as ``faulty``."""
+    try:
+        return load_policy(source)
+    except PolicyError as error:
+        failure = faulty if _is_readable(source) else Failure
+        raise failure(*(f"{error.subject}: {problem}" for problem in error.problems)) from None
+
+
+def _is_readable(source: str) -> bool:
+    try:
+        Path(source).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return False
+    return True
+
+
+def _on_cases(command: Callable[..., None]) -> Callable[..., None]:
+    """The argument and the options of every command that reads cases."""
+    for option in (
+        click.option(
+            "--input",
+            "input_form",
+            type=click.Choice(["jsonl", "csv"]),
+            help="How CASES is written; told by its first byte if left out.",
+        ),
+        click.option(
+            "--format",
+            "form",
+            type=click.Choice(list(_WRITERS)),
+            default="table",
+            show_default=True,
+            help="How to write the result.",
+        ),
+        click.option(
+            "--now",
+            callback=_instant,
+            default=utc_now,
+            help="The instant to ask about, such as 2026-03-01T12:00:00Z; the system's clock if left out.",
+        ),
+        click.option(
+            "--policy",
+            "policies",
+            callback=_policies,
+            multiple=True,
+            metavar="NAME|FILE",
+            help="A policy that rows may name; may be given again. The first one serves rows that name "
+            f"none; {DEFAULT_POLICY} does if there is none.",
+        ),
+        click.argument("cases", metavar="CASES"),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="casestate")
+def cli() -> None:
+    """What is due in a file of support cases, by policies written as data.
+
+    CASES is JSON Lines or CSV, or - for standard input. POLICY is the name of a
+    built-in policy (sub-status, open-resolved) or a TOML file.
+
+    Exit codes: 0 done; 1 a row was bad, or a check failed; 2 wrong usage, or a
+    file that cannot be read.
+    """
+
+
+@cli.command()
+@_on_cases
+@click.pass_context
+def due(
+    ctx: click.Context,
+    cases: str,
+    policies: Sequence[Policy],
+    now: datetime,
+    form: str,
+    input_form: str | None,
+) -> None:
+    """Print what is due: at most one action a case."""
+    desks = Desks(policies)
+    file = CaseFile(cases)
+    with file.trouble.progress(file.size):
+        rows = file.rows(input_form, sieve=Sieve(desks, now))
+        actions = desks.each(rows, file.trouble, lambda desk, case: desk.due([case], now=now))
+        layout = _action_layout("due since", "overdue", lambda due_at: _span(now - due_at))
+        count = _write(actions, layout, form, file.trouble)
+    if form == "table":
+        click.echo(f"{count} due of {file.trouble.rows} cases at {format_instant(now)}")
+    ctx.exit(file.trouble.finish())
+
+
+@cli.command()
+@_on_cases
+@click.option("--id", "case_id", metavar="ID", help="Only this case.")
+@click.option("--until", callback=_instant, help="Nothing that comes due after this instant.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=20,
+    show_default=True,
+    help="How many actions a case at most: the timers of a policy may go round for ever.",
+)
+@click.pass_context
+def forecast(
+    ctx: click.Context,
+    cases: str,
+    policies: Sequence[Policy],
+    now: datetime,
+    form: str,
+    input_form: str | None,
+    case_id: str | None,
+    until: datetime | None,
+    limit: int,
+) -> None:
+    """Print what will come due if nobody does anything else."""
+    desks = Desks(policies)
+    file = CaseFile(cases)
+    cut: list[str] = []
+
+    def ahead(desk: Workflow, case: Case) -> Iterator[Action]:
+        for number, action in enumerate(desk.forecast(case, now=now)):
+            if until is not None and action.due_at > until:
+                return
+            if number == limit:
+                cut.append(case.id)
+                return
+            yield action
+
+    with file.trouble.progress(file.size):
+        rows = of_case(file.rows(input_form), case_id, file.name)
+        layout = _action_layout("due", "from now", lambda due_at: _from_now(due_at - now))
+        _write(desks.each(rows, file.trouble, ahead), layout, form, file.trouble)
+    if cut:
+        file.trouble.say(
+            f"note: {file.name}: {len(cut)} cases have more to come than --limit {limit}, {cut[0]!r} for one"
+        )
+    ctx.exit(file.trouble.finish())
+
+
+def _from_now(length: timedelta) -> str:
+    return f"in {_span(length)}" if length > timedelta(0) else f"{_span(-length)} ago"
+
+
+@cli.command()
+@_on_cases
+@click.option("--id", "case_id", metavar="ID", required=True, help="The case to explain.")
+@click.pass_context
+def explain(
+    ctx: click.Context,
+    cases: str,
+    policies: Sequence[Policy],
+    now: datetime,
+    form: str,
+    input_form: str | None,
+    case_id: str,
+) -> None:
+    """Print what is to be said of each timer of a case's state: due, settled, waiting, held back."""
+    desks = Desks(policies)
+    file = CaseFile(cases)
+    with file.trouble.progress(file.size):
+        rows = of_case(file.rows(input_form, (*EVALUATED, "history")), case_id, file.name)
+        explained = desks.each(rows, file.trouble, lambda desk, case: _explanations(desk, case, now))
+        _write(explained, _EXPLANATIONS, form, file.trouble)
+    ctx.exit(file.trouble.finish())
+
+
+@cli.command()
+@click.argument("source", metavar="POLICY")
+def check(source: str) -> None:
+    """Check a policy, and print every problem it has."""
+    policy = _load(source, Unfulfilled)
+    counts = (
+        (policy.states, "states"),
+        (policy.events, "events"),
+        (policy.timers, "timers"),
+    )
+    click.echo(f"ok: {policy.name} — {', '.join(f'{len(found)} {what}' for found, what in counts)}")
+
+
+@cli.command()
+@click.argument("policy", metavar="POLICY", callback=_policy)
+@click.option(
+    "--as",
+    "form",
+    type=click.Choice(["table", "mermaid", "markdown", "toml", "svg"]),
+    default="table",
+    show_default=True,
+    help="What to make of it: mermaid and svg are drawings, markdown is a page to publish.",
+)
+@click.option("--output", default="-", metavar="FILE", help="Where to write it; standard output if left out.")
+def show(policy: Policy, form: str, output: str) -> None:
+    """Print a policy as tables, a drawing, a page or a policy file."""
+    made = _VIEWS[form](policy)
+    with click.open_file(output, "wb") as file:
+        file.write(made if isinstance(made, bytes) else made.encode())
+
+
+def _tables(policy: Policy) -> str:
+    return "\n".join(
+        f"{table.title}\n\n{_table(table.columns, [list(map(render.visible, row)) for row in table.rows])}"
+        for table in render.tables(policy)
+        if table.rows
+    )
+
+
+def _toml(policy: Policy) -> str:
+    return tomli_w.dumps(policy.to_dict())
+
+
+def _svg(policy: Policy) -> bytes:
+    try:
+        import pygraphviz  # type: ignore[import-untyped]  # noqa: PLC0415 - not to be had on every machine
+    except ImportError:
+        raise Failure(
+            "drawing needs pygraphviz, which this machine lacks: pip install 'casestate[cli]', "
+            "or take --as mermaid"
+        ) from None
+    with _hushed():
+        graph: Any = pygraphviz.AGraph(string=render.dot(policy))
+        return cast("bytes", graph.draw(format="svg", prog="dot"))
+
+
+@contextmanager
+def _hushed() -> Generator[None]:
+    """Without what Graphviz and its font library say on standard error, past Python."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+_VIEWS: Final[Mapping[str, Callable[[Policy], str | bytes]]] = {
+    "table": _tables,
+    "mermaid": render.mermaid,
+    "markdown": render.markdown,
+    "toml": _toml,
+    "svg": _svg,
+}

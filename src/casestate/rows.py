@@ -1,0 +1,513 @@
+"""Cases as they stand in files: the rows, and which of them are worth reading.
+
+Files are read as a stream: a million cases need no more memory than a thousand.
+A row is understood in one place only, `Case.from_dict`. Before that a `Sieve`
+drops the lines of JSON for which nothing can be due, at hardly more than the
+price of parsing them; what it does not fully understand it lets through.
+"""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import sys
+
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final, Literal, TypeAlias, TypeVar, cast
+
+import click
+import msgspec
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from casestate.case import Case, standing
+from casestate.errors import CaseDataError, CasestateError, nearest, one_of
+from casestate.loading import BUILT_IN, load_policy
+from casestate.render import visible
+from casestate.schedule import Sweep, schedules
+from casestate.workflow import Workflow
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+
+    from casestate.policy import Policy
+
+__all__ = ["EVALUATED", "CaseFile", "Desks", "Failure", "Sieve", "Trouble", "Unfulfilled", "of_case"]
+
+_T = TypeVar("_T")
+_Row: TypeAlias = "tuple[int, dict[str, object]]"
+"""The number of a row's line, and the fields of its case."""
+
+DEFAULT_POLICY: Final = "sub-status"
+EVALUATED: Final = ("id", "status", "sub_status", "entered_at", "policy", "stay", "settled", "settled_at")
+"""The fields of a case that name it, or decide what is due."""
+KEPT: Final = ("previous", "assignee", "opened_at", "cloned_from", "clones", "history")
+"""The other fields of a case: they may be there, and are not read."""
+REQUIRED: Final = ("id", "status", "entered_at")
+ID_ALIAS: Final = "case_id"
+
+_CHUNK: Final = 1 << 17
+"""How many bytes of lines are read at a time."""
+_MOST_NAMES: Final = 50
+"""How many unknown columns are remembered by name."""
+_LAST: Final = datetime.max.replace(tzinfo=UTC)
+_TICK: Final = timedelta(microseconds=1)
+_WHOLE: Final = re.compile("[0-9]{1,18}")
+_BOM: Final = b"\xef\xbb\xbf"
+_UTF_16: Final = "is UTF-16, not UTF-8: convert it (iconv -f UTF-16 -t UTF-8)"
+_MISTAKEN: Final = {
+    b"PAR1": "Parquet cannot be read: convert it to JSON Lines or CSV",
+    b"[": "is one JSON array: convert it to JSON Lines, an object a line (jq -c '.[]')",
+    b"\x1f\x8b": "is compressed: unpack it first (gzip -dc FILE | casestate … -)",
+    b"\xff\xfe": _UTF_16,
+    b"\xfe\xff": _UTF_16,
+}
+"""How files begin that are easily mistaken for a file of cases."""
+
+
+class Failure(click.ClickException):
+    """The command cannot go on; each of ``lines`` says why."""
+
+    exit_code = 2
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__("\n".join(lines))
+        self.lines = lines
+
+    def show(self, file: object = None) -> None:  # noqa: ARG002 - click's signature
+        for line in self.lines:
+            click.echo(visible(line), err=True)
+
+
+class Unfulfilled(Failure):
+    """The command ran, and what it was asked for is not so."""
+
+    exit_code = 1
+
+
+class BadRow(Exception):
+    """What is wrong with a row: sentences that begin with the field."""
+
+    def __init__(self, *problems: str) -> None:
+        super().__init__(*problems)
+        self.problems = problems
+
+
+# --- standard error ----------------------------------------------------------
+
+
+class Trouble:
+    """Says what is wrong with a file, row by row, and shows how far the reading has come."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.rows = 0
+        self.bad = 0
+        self.unknown: dict[str, None] = {}
+        """Columns that are no field of a case, as far as they are remembered."""
+        self.bar: Progress | None = None
+
+    def say(self, text: str) -> None:
+        with self.aside():
+            click.echo(visible(text), err=True)
+
+    def row(self, line: int, problems: Iterable[str]) -> None:
+        self.bad += 1
+        for problem in problems:
+            self.say(f"{self.file}:{line}: {problem}")
+
+    def columns(self, names: Iterable[str]) -> dict[str, str]:
+        """Which column holds which field of a case; the others are remembered for the note."""
+        names = dict.fromkeys(names)
+        fields = {name: name for name in names if name in EVALUATED or name in KEPT}
+        if "id" not in fields and ID_ALIAS in names:
+            fields[ID_ALIAS] = "id"
+        for name in names:
+            if name not in fields and len(self.unknown) < _MOST_NAMES:
+                self.unknown[name] = None
+        return fields
+
+    def finish(self) -> int:
+        """Say what is left to say; return the exit code."""
+        if self.unknown:
+            names = ", ".join(map(_hinted, self.unknown))
+            self.say(f"note: {self.file}: columns that no case has are ignored: {names}")
+        if not self.rows:
+            self.say(f"note: {self.file}: no cases")
+        if self.bad:
+            self.say(f"{self.file}: {self.bad} of {self.rows} rows are bad")
+        return 1 if self.bad else 0
+
+    @contextmanager
+    def progress(self, size: int | None) -> Generator[None]:
+        """Show a bar on standard error while rows are read, if that is a terminal."""
+        console = Console(stderr=True)
+        if not console.is_terminal:
+            yield
+            return
+        columns = (TextColumn("{task.fields[rows]:,} rows"), BarColumn(), TimeRemainingColumn())
+        bar = Progress(*columns, console=console, transient=True, auto_refresh=False, redirect_stdout=False)
+        bar.add_task("", total=size, rows=0)
+        with bar:
+            self.bar = bar
+            yield
+        self.bar = None
+
+    def advance(self, lines: Sequence[bytes]) -> None:
+        if self.bar is not None:
+            (task,) = self.bar.task_ids
+            self.bar.update(task, advance=sum(map(len, lines)), rows=self.rows, refresh=True)
+
+    @contextmanager
+    def aside(self) -> Generator[None]:
+        """Take the bar away while something else is written: both may be on one terminal."""
+        if self.bar is not None:
+            self.bar.stop()
+        yield
+        if self.bar is not None:
+            self.bar.start()
+
+
+def _hinted(column: str) -> str:
+    hint = nearest(column, (*EVALUATED, *KEPT)).removeprefix("; ")
+    return f"{column!r} ({hint})" if hint else repr(column)
+
+
+# --- reading -----------------------------------------------------------------
+
+
+class CaseFile:
+    """A file of cases, or standard input, read as a stream of lines."""
+
+    def __init__(self, path: str) -> None:
+        """Open it and look at its first line; raises `Failure` for what is no file of cases."""
+        self.name = "<stdin>" if path == "-" else path
+        self.trouble = Trouble(self.name)
+        self.size: int | None = None
+        self.line = 1
+        try:
+            self.stream = self._open(path)
+            self.head = self.stream.readline().removeprefix(_BOM)
+            while self.head.isspace():
+                self.line += 1
+                self.head = self.stream.readline()
+        except OSError as error:
+            raise self._failure(f"cannot be read: {error.strerror}") from None
+        for begin, problem in _MISTAKEN.items():
+            if self.head.startswith(begin):
+                raise self._failure(problem)
+        if b"\0" in self.head:
+            raise self._failure("is not UTF-8 text: its first line has zero bytes")
+
+    def _open(self, path: str) -> BinaryIO:
+        if path == "-":
+            return sys.stdin.buffer
+        stream = Path(path).open("rb")  # noqa: SIM115 - closed when the command ends
+        click.get_current_context().call_on_close(stream.close)
+        self.size = os.fstat(stream.fileno()).st_size
+        return stream
+
+    def _failure(self, problem: str) -> Failure:
+        return Failure(f"{self.name}: {problem}")
+
+    def rows(
+        self, form: str | None, wanted: Sequence[str] = EVALUATED, sieve: Sieve | None = None
+    ) -> Iterator[_Row]:
+        """The ``wanted`` fields of each row; those that cannot be read are reported.
+
+        With a ``sieve``, rows of JSON Lines for which nothing is due may be left out.
+        """
+        if form == "jsonl" or (form is None and self.head.lstrip().startswith(b"{")):
+            return self._json_rows(wanted, sieve)
+        return self._csv_rows(wanted)
+
+    def _chunks(self) -> Iterator[tuple[int, list[bytes]]]:
+        """The lines, many at a time, with the number of the first of them."""
+        line, lines = self.line, [self.head] if self.head else []
+        while lines:
+            yield line, lines
+            self.trouble.advance(lines)
+            line += len(lines)
+            try:
+                lines = self.stream.readlines(_CHUNK)
+            except OSError as error:
+                raise self._failure(f"cannot be read on from line {line}: {error.strerror}") from None
+
+    def _json_rows(self, wanted: Sequence[str], sieve: Sieve | None) -> Iterator[_Row]:
+        for first, lines in self._chunks():
+            self.trouble.rows += len(lines)
+            for line, text in enumerate(lines, first) if sieve is None else sieve.sift(first, lines):
+                if text.isspace():
+                    self.trouble.rows -= 1
+                    continue
+                try:
+                    values = _json_object(text)
+                    columns = self.trouble.columns(values)
+                    if sieve is not None:
+                        sieve.learn(columns, self.trouble.unknown)
+                    yield line, _json_fields(values, columns, wanted)
+                except BadRow as bad:
+                    self.trouble.row(line, bad.problems)
+
+    def _csv_rows(self, wanted: Sequence[str]) -> Iterator[_Row]:
+        lines = (line.decode("utf-8", "surrogateescape") for _, lines in self._chunks() for line in lines)
+        reader = csv.reader(lines, strict=True)
+        if not self.head:
+            return
+        header = self._csv_header(reader)
+        columns = self.trouble.columns(header)
+        while True:
+            line = self.line + reader.line_num
+            try:
+                cells = next(reader, None)
+                if cells is None:
+                    return
+                if cells:
+                    self.trouble.rows += 1
+                    yield line, _csv_fields(header, cells, columns, wanted)
+            except csv.Error as error:
+                self.trouble.rows += 1
+                last = self.line + reader.line_num - 1
+                until = f" (read up to line {last})" if last > line else ""
+                self.trouble.row(line, [f"is not CSV: {error}{until}"])
+            except BadRow as bad:
+                self.trouble.row(line, bad.problems)
+
+    def _csv_header(self, reader: Iterator[list[str]]) -> list[str]:
+        try:
+            header = [name.strip() for name in next(reader)]
+            "".join(header).encode()
+        except csv.Error as error:
+            raise self._failure(f"neither JSON Lines nor CSV: {error}") from None
+        except UnicodeEncodeError:
+            raise self._failure("is not UTF-8: its first line is not") from None
+        twice = [name for name in dict.fromkeys(header) if header.count(name) > 1]
+        if twice:
+            raise self._failure(f"the column {one_of(twice)} is there twice")
+        missing = [name for name in REQUIRED if name not in header]
+        if ID_ALIAS in header and "id" in missing:
+            missing.remove("id")
+        if missing:
+            hints = ", ".join(f"{name}{nearest(name, header)}" for name in missing)
+            semicolons = "; cells are separated by commas, not semicolons" if ";" in header[0] else ""
+            raise self._failure(
+                f"CSV without the columns {hints}{semicolons} (there are: {one_of(header)[:200]})"
+            )
+        return header
+
+
+_OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_VALUE: Final = msgspec.json.Decoder()
+
+
+def _json_object(text: bytes) -> Mapping[str, msgspec.Raw]:
+    """A line of JSON as the text of its values: what is not wanted is not looked into."""
+    try:
+        text.decode()
+        return _OBJECT.decode(text)
+    except UnicodeDecodeError as error:
+        raise BadRow(f"is not UTF-8: byte {text[error.start]:#04x} at column {error.start + 1}") from None
+    except msgspec.DecodeError as error:
+        raise BadRow(f"is no JSON object: {error}") from None
+    except RecursionError:
+        raise BadRow("is nested too deeply") from None
+
+
+def _json_fields(
+    values: Mapping[str, msgspec.Raw], columns: Mapping[str, str], wanted: Sequence[str]
+) -> dict[str, object]:
+    """The wanted fields; null is the same as absent."""
+    fields: dict[str, object] = {}
+    for column, field in columns.items():
+        if field in wanted:
+            try:
+                value = _VALUE.decode(values[column])
+            except msgspec.DecodeError as error:
+                raise BadRow(f"{column}: {error}") from None
+            if value is not None:
+                fields[field] = value
+    return fields
+
+
+def _csv_fields(
+    header: Sequence[str], cells: Sequence[str], columns: Mapping[str, str], wanted: Sequence[str]
+) -> dict[str, object]:
+    """The wanted fields; an empty cell is the same as none."""
+    try:
+        "".join(cells).encode()
+    except UnicodeEncodeError:
+        raise BadRow("is not UTF-8") from None
+    if len(cells) != len(header):
+        raise BadRow(f"has {len(cells)} cells where the first line has {len(header)}")
+    fields: dict[str, object] = {
+        columns[name]: cell
+        for name, cell in zip(header, cells, strict=True)
+        if cell and columns.get(name) in wanted
+    }
+    stay = fields.get("stay")
+    if isinstance(stay, str) and _WHOLE.fullmatch(stay):
+        fields["stay"] = int(stay)
+    return fields
+
+
+class Sieve:
+    """Tells the lines of JSON for which nothing can be due from those worth reading.
+
+    Parsing into a typed row is cheap, and one look-up of the latest entry for
+    which anything is due says that nearly every case can be dropped. What is
+    unusual in any way passes: a wrong type, an unknown name, a field missing, an
+    instant of another shape. So its rules may be narrower than those of
+    `Case.from_dict`, and must never be wider.
+    """
+
+    def __init__(self, desks: Desks, now: datetime) -> None:
+        self.latest: dict[tuple[str | None, str, str | None, str | None], datetime] = {}
+        for name, desk in [(None, desks.default), *desks.named.items()]:
+            table = schedules(desk.policy)
+            sweep = Sweep(desk.policy.name, table.values(), now)
+            for state, schedule in table.items():
+                status, _, sub_status = state.partition(".")
+                for settled in schedule.positions:
+                    latest = sweep.latest[standing(desk.policy.name, state, settled)]
+                    # A tick later, because msgspec rounds to the microsecond what we cut off.
+                    key = (name, status, sub_status or None, settled)
+                    self.latest[key] = min(latest, _LAST - _TICK) + _TICK
+        self.shape: tuple[str, tuple[str, ...]] = ("id", ())
+        self.decoder = self._decoder()
+
+    def sift(self, first: int, lines: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
+        """The numbered ``lines`` that are worth reading; ``first`` is the number of the first."""
+        if not _is_utf8(b"".join(lines)):
+            yield from enumerate(lines, first)
+            return
+        decode, latest = self.decoder.decode, self.latest
+        for number, line in enumerate(lines, first):
+            try:
+                row = decode(line)
+                entered_at, settled_at = row.entered_at, row.settled_at
+                if (
+                    latest[row.policy, row.status, row.sub_status, row.settled] < entered_at <= _LAST
+                    and (row.settled is None) is (settled_at is None)
+                    and (
+                        settled_at is None
+                        or entered_at < settled_at <= _LAST
+                        or (entered_at == settled_at and b"." not in line)  # equal to the last digit
+                    )
+                ):
+                    continue
+            except (msgspec.DecodeError, LookupError, TypeError, ValueError, RecursionError):
+                pass
+            yield number, line
+
+    def learn(self, columns: Mapping[str, str], unknown: Iterable[str]) -> None:
+        """Expect the ``columns`` of a row that has passed, and the ``unknown`` ones, from now on."""
+        column = ID_ALIAS if ID_ALIAS in columns else self.shape[0]
+        shape = (column, tuple(name for name in unknown if name != column))
+        if shape != self.shape:
+            self.shape = shape
+            self.decoder = self._decoder()
+
+    def _decoder(self) -> msgspec.json.Decoder[Any]:
+        """A decoder that refuses every column but those of a case and those known to be ignored."""
+        column, ignored = self.shape
+        policies, statuses, sub_statuses, timers = map(_one_of, zip(*self.latest, strict=True))
+        instant: Any = Annotated[datetime, msgspec.Meta(tz=True)]
+        count: Any = Annotated[int, msgspec.Meta(ge=1)]
+        fields: list[Any] = [
+            ("id", Annotated[str, msgspec.Meta(min_length=1)]),
+            ("status", statuses),
+            ("entered_at", instant),
+            ("sub_status", sub_statuses, None),
+            ("policy", policies, None),
+            ("stay", count | None, None),
+            ("settled", timers, None),
+            ("settled_at", instant | None, None),
+        ]
+        names = {"id": column}
+        for number, name in enumerate((*KEPT, *ignored)):
+            names[f"ignored_{number}"] = name
+            fields.append((f"ignored_{number}", msgspec.Raw, msgspec.Raw()))
+        row = msgspec.defstruct(
+            "Row",
+            fields,
+            rename=names,
+            forbid_unknown_fields=len(ignored) < _MOST_NAMES,
+            gc=False,
+        )
+        return msgspec.json.Decoder(row)
+
+
+def _one_of(names: Iterable[str | None]) -> Any:  # noqa: ANN401 - a type made at run time
+    return cast("Any", Literal)[(*sorted({name for name in names if name is not None}), None)]
+
+
+def _is_utf8(text: bytes) -> bool:
+    if text.isascii():
+        return True
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+# --- evaluating --------------------------------------------------------------
+
+
+class Desks:
+    """The workflows that rows may name: those given and the built-in ones.
+
+    The first one given serves rows that name none.
+    """
+
+    def __init__(self, given: Sequence[Policy]) -> None:
+        names = [policy.name for policy in given]
+        for name in names:
+            if names.count(name) > 1:
+                raise click.UsageError(f"two policies with the name {name!r} were given")
+        found = {name: load_policy(name) for name in BUILT_IN if name not in names}
+        self.named = {policy.name: Workflow(policy) for policy in (*given, *found.values())}
+        self.default = self.named[names[0] if names else DEFAULT_POLICY]
+
+    def of(self, name: str | None) -> Workflow:
+        if name is None:
+            return self.default
+        if name not in self.named:
+            raise BadRow(
+                f"policy: unknown policy {name!r}{nearest(name, self.named)} "
+                f"(there are: {one_of(self.named)}; give others with --policy)"
+            )
+        return self.named[name]
+
+    def each(
+        self, rows: Iterable[_Row], trouble: Trouble, answer: Callable[[Workflow, Case], Iterable[_T]]
+    ) -> Iterator[_T]:
+        """What ``answer`` makes of each case, in order; the rows that are bad are reported."""
+        for line, fields in rows:
+            try:
+                case = Case.from_dict(fields)
+                answers = list(answer(self.of(case.policy), case))
+            except CaseDataError as error:
+                trouble.row(line, error.problems)
+            except CasestateError as error:
+                trouble.row(line, [str(error).removeprefix(f"case {fields['id']!r}: ")])
+            except BadRow as bad:
+                trouble.row(line, bad.problems)
+            else:
+                yield from answers
+
+
+def of_case(rows: Iterable[_Row], case_id: str | None, file: str) -> Iterator[_Row]:
+    """The rows of one case, if one is asked for."""
+    found = case_id is None
+    for line, fields in rows:
+        if case_id is None or fields.get("id") == case_id:
+            found = True
+            yield line, fields
+    if not found:
+        raise Unfulfilled(f"{file}: no case has the id {case_id!r}")
