@@ -8,7 +8,8 @@ refuses too much is found out. Instants crowd around the turns of the clocks of
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from functools import cache
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
@@ -20,6 +21,8 @@ from casestate.calendars import WEEKDAYS, Unit
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+
+_T = TypeVar("_T")
 
 TICK: Final = timedelta(microseconds=1)
 FIRST: Final = datetime.min.replace(tzinfo=UTC)
@@ -91,6 +94,7 @@ ODD_NAMES: Final = (
     "label",
     "kind",
 )
+PLAIN_NAMES: Final = ("new", "waiting", "done", "idle", "x", "y", "z", "q_", "q__9", "r2d2")
 
 
 def turns(zone: str) -> tuple[datetime, ...]:
@@ -98,64 +102,87 @@ def turns(zone: str) -> tuple[datetime, ...]:
     return tuple(datetime.fromisoformat(text).replace(tzinfo=UTC) for text in TURNS[zone])
 
 
+# --- choices, made of few and kept strategies: most of the time would go into making them ---
+
+
+@cache
+def _below(number: int) -> st.SearchStrategy[int]:
+    return st.integers(0, number - 1)
+
+
+def _pick(draw: st.DrawFn, values: Sequence[_T]) -> _T:
+    return values[draw(_below(len(values)))]
+
+
+def _some(draw: st.DrawFn, values: Iterable[_T], *, least: int = 1, most: int = 3) -> list[_T]:
+    """Different ones of ``values``, ``least`` to ``most`` of them if there are as many."""
+    left = list(values)
+    number = min(least + draw(_below(most - least + 1)), len(left))
+    return [left.pop(draw(_below(len(left)))) for _ in range(number)]
+
+
+def _maybe(draw: st.DrawFn) -> bool:
+    return draw(_below(2)) == 1
+
+
+def _rarely(draw: st.DrawFn) -> bool:
+    return draw(_below(4)) == 3
+
+
+def _one_or_list(draw: st.DrawFn, values: list[str]) -> str | list[str]:
+    """A list of names, or the one name in its place."""
+    return values[0] if len(values) == 1 and _maybe(draw) else values
+
+
+# --- instants, lengths and calendars -----------------------------------------
+
+
+@cache
 def zones() -> st.SearchStrategy[str]:
     """Names of time zones, each with a turn of its own kind."""
     return st.sampled_from(ZONES)
 
 
+@cache
+def nudges() -> st.SearchStrategy[timedelta]:
+    """Nothing, or a microsecond to either side: what turns a tie."""
+    return st.sampled_from((timedelta(0), TICK, -TICK))
+
+
+@cache
 def instants(zone: str | None = None, *, extreme: bool = False) -> st.SearchStrategy[datetime]:
     """Aware instants in UTC: near the turns of ``zone`` (none: of any), some days before them, or anywhere.
 
     With ``extreme``, also at both ends of time.
     """
     near = turns(zone) if zone is not None else tuple(turn for other in ZONES for turn in turns(other))
-    choices = [
-        st.builds(
-            lambda moment, nudge: moment.replace(tzinfo=UTC) + nudge,
-            st.datetimes(datetime(2010, 1, 1), datetime(2030, 1, 1)),  # noqa: DTZ001 - made aware above
-            nudges(),
-        )
-    ]
+    anywhere = st.datetimes(datetime(2010, 1, 1), datetime(2030, 1, 1))  # noqa: DTZ001 - made aware below
+    choices = [anywhere.map(lambda moment: moment.replace(tzinfo=UTC, fold=0))]
     if near:
+        minutes = (0, 1, -1, 30, -30, 60, -60, 90, -90, 120, 720, -720, 1439, -1440)
         choices.append(
             st.builds(
                 lambda turn, days, minutes, nudge: turn + timedelta(days=days, minutes=minutes) + nudge,
                 st.sampled_from(near),
-                st.integers(-35, 3) | st.just(0),
-                st.sampled_from((0, 1, -1, 30, -30, 60, -60, 90, -90, 120, 720, -720, 1439, -1440)),
+                st.just(0) | st.integers(-35, 3),
+                st.sampled_from(minutes),
                 nudges(),
             )
         )
     if extreme:
+        hours = st.integers(0, 100).map(lambda number: timedelta(hours=number))
         choices += [
-            st.builds(lambda hours, nudge: FIRST + timedelta(hours=hours) + abs(nudge), hours(), nudges()),
-            st.builds(lambda hours, nudge: LAST - timedelta(hours=hours) - abs(nudge), hours(), nudges()),
+            st.builds(lambda wait, nudge: FIRST + wait + abs(nudge), hours, nudges()),
+            st.builds(lambda wait, nudge: LAST - wait - abs(nudge), hours, nudges()),
         ]
     return st.one_of(choices)
 
 
-def hours() -> st.SearchStrategy[int]:
-    """Up to a few days of hours."""
-    return st.integers(0, 100)
-
-
-def nudges() -> st.SearchStrategy[timedelta]:
-    """Nothing, or a microsecond to either side: what turns a tie."""
-    return st.sampled_from((timedelta(0), TICK, -TICK))
-
-
-def lengths(
-    units: Sequence[Unit] = UNITS, *, least: int = 0, huge: bool = False
-) -> st.SearchStrategy[Length]:
-    """Lengths of the kinds ``units``: from ``least`` seconds, or one day, to some weeks.
-
-    With ``huge``, also up to the longest that a policy may have.
-    """
-    seconds = st.sampled_from((0, 1, 3_600, 86_400, 7 * 86_400, 14 * 86_400, 28 * 86_400)) | st.integers(
-        0, 45 * 86_400
-    )
+@cache
+def lengths(units: tuple[Unit, ...] = UNITS, *, huge: bool = False) -> st.SearchStrategy[Length]:
+    """Lengths of the kinds ``units``: nothing or a day to some weeks; with ``huge``, up to the longest."""
     amounts: dict[Unit, st.SearchStrategy[int]] = {
-        "elapsed": seconds.map(lambda amount: max(amount, least)),
+        "elapsed": st.sampled_from((0, 1, 3_600, 86_400, 7 * 86_400)) | st.integers(0, 45 * 86_400),
         "calendar_days": st.integers(1, 45),
         "business_days": st.integers(1, 30),
     }
@@ -163,21 +190,10 @@ def lengths(
         amounts["elapsed"] |= st.integers(0, LONGEST_DAYS * 86_400)
         amounts["calendar_days"] |= st.integers(1, LONGEST_DAYS)
         amounts["business_days"] |= st.integers(1, 3_000)
-    return st.sampled_from(units).flatmap(lambda unit: st.builds(Length, st.just(unit), amounts[unit]))
+    return st.one_of([st.builds(Length, st.just(unit), amounts[unit]) for unit in units])
 
 
-@st.composite
-def length_tables(draw: st.DrawFn, units: Sequence[Unit] = UNITS, *, least: int = 0) -> dict[str, int]:
-    """Lengths as a policy file may write them: several units in one, and zeros."""
-    unit = draw(st.sampled_from(units))
-    if unit != "elapsed":
-        return {unit: draw(st.integers(1, 30))}
-    parts = draw(st.dictionaries(st.sampled_from(tuple(SECONDS)), st.integers(0, 30), min_size=1, max_size=3))
-    if sum(SECONDS[part] * number for part, number in parts.items()) < least:
-        parts["seconds"] = least
-    return parts
-
-
+@cache
 def days() -> st.SearchStrategy[date]:
     """Dates at and around the turns of the clocks, and in the years of most instants."""
     near = [turn.date() for zone in ZONES for turn in turns(zone)]
@@ -192,56 +208,50 @@ def calendars(draw: st.DrawFn, *, zone: str | None = None, regions: bool = False
 
     With ``regions``, some of their holidays are those of regions.
     """
-    holidays: st.SearchStrategy[Any] = days()
+    holidays: list[date | str] = [draw(days()) for _ in range(draw(_below(5)))]
     if regions:
-        holidays |= st.sampled_from(("DE-BE", "IT", "US", "JP"))
+        holidays += _some(draw, ("DE-BE", "IT", "US", "JP"), least=0, most=2)
     return Calendar(
         zone=zone or draw(zones()),
-        weekend=tuple(draw(st.lists(st.sampled_from(WEEKDAYS), max_size=6, unique=True))),
-        holidays=tuple(draw(st.lists(holidays, max_size=6, unique=True))),
+        weekend=tuple(_some(draw, WEEKDAYS, least=0, most=6)),
+        holidays=tuple(dict.fromkeys(holidays)),
     )
 
 
+# --- policies ----------------------------------------------------------------
+
+
+@cache
 def names() -> st.SearchStrategy[str]:
     """Names of statuses, events, timers and roles; some that mean something to Python or to a library."""
-    return st.sampled_from(
-        (*ODD_NAMES, *(f"{letter}{tail}" for letter in "cdwxyz" for tail in ("", "_", "_9")))
-    )
+    return st.sampled_from((*ODD_NAMES, *PLAIN_NAMES))
 
 
+@cache
 def texts() -> st.SearchStrategy[str]:
     """Texts that people read; some that would do harm if they were anything else than text."""
-    return st.sampled_from(HOSTILE_TEXTS) | st.text(min_size=1, max_size=20)
+    odd = st.text("aZ09 .,:;_-#*@/=+[](){}<>%$&|!?`'\"\\\n\t\0\x7fé\u202e\U0001f600", min_size=1, max_size=12)
+    return st.sampled_from(HOSTILE_TEXTS) | odd
 
 
-def _some(values: Sequence[str], *, most: int = 3) -> st.SearchStrategy[list[str]]:
-    return st.lists(st.sampled_from(values), min_size=1, max_size=most, unique=True)
+def _names(draw: st.DrawFn, *, least: int, most: int, also: Sequence[str] = ()) -> list[str]:
+    return _some(draw, (*PLAIN_NAMES, *also, *ODD_NAMES), least=least, most=most)
 
 
-@st.composite
-def _one_or_list(draw: st.DrawFn, values: list[str]) -> str | list[str]:
-    """A list of names, or the one name in its place."""
-    return values[0] if len(values) == 1 and draw(st.booleans()) else values
-
-
-@st.composite
 def _described(draw: st.DrawFn) -> dict[str, Any]:
-    keys = ("label", "meaning", "action_required", "waiting_on")
-    return draw(st.just({}) | st.dictionaries(st.sampled_from(keys), texts(), max_size=2)).copy()
+    keys = _some(draw, ("label", "meaning", "action_required", "waiting_on"), least=0, most=2)
+    return {key: draw(texts()) for key in keys}
 
 
-@st.composite
 def _statuses(draw: st.DrawFn) -> dict[str, Any]:
     tables: dict[str, Any] = {}
-    least = draw(st.sampled_from((1, 2, 3)))
-    for name in draw(st.lists(names(), min_size=least, max_size=5, unique=True)):
-        tables[name] = draw(_described())
-        closed = draw(st.sampled_from((None, False, True)))
+    for name in _names(draw, least=1, most=5):
+        tables[name] = _described(draw)
+        closed = _pick(draw, (None, False, True))
         if closed is not None:
             tables[name]["closed"] = closed
-        if draw(st.integers(0, 2)) == 0:
-            subs = draw(st.lists(names(), min_size=1, max_size=3, unique=True))
-            tables[name]["sub_statuses"] = {sub: draw(_described()) for sub in subs}
+        if _rarely(draw):
+            tables[name]["sub_statuses"] = {sub: _described(draw) for sub in _names(draw, least=1, most=3)}
     return tables
 
 
@@ -266,39 +276,47 @@ def matching(statuses: Mapping[str, Any], patterns: Iterable[str]) -> set[str]:
     return found
 
 
-@st.composite
+def _patterns(draw: st.DrawFn, statuses: Mapping[str, Any]) -> list[str]:
+    # A status without sub-statuses is a state as well: it would stand there twice.
+    return _some(draw, dict.fromkeys(("*", "*open", *statuses, *states_of(statuses))))
+
+
 def _transition(
     draw: st.DrawFn, statuses: Mapping[str, Any], events: Sequence[str], roles: Sequence[str]
 ) -> dict[str, Any]:
-    states = states_of(statuses)
     asking = [name for name, table in statuses.items() if table.get("sub_statuses")]
-    event = draw(st.sampled_from(events))
-    by = draw(_some(roles))
-    from_ = draw(_some(("*", "*open", *statuses, *states)))
+    event = _pick(draw, events)
+    by, from_ = _some(draw, roles), _patterns(draw, statuses)
     row: dict[str, Any] = {
         "event": event,
-        "by": draw(_one_or_list(by)),
-        "from": draw(_one_or_list(from_)),
+        "by": _one_or_list(draw, by),
+        "from": _one_or_list(draw, from_),
     }
-    if draw(st.booleans()):
-        row["when"] = draw(st.sampled_from(("assigned", "unassigned")))
-    target = draw(st.sampled_from(("internal", "state", "state", "previous", "refuse", "status")))
-    if target == "refuse":
-        return {**row, "refuse": True}
-    if event != "clone" and draw(st.integers(0, 3)) == 0:
-        row["needs"] = draw(st.sampled_from(("assignee", ["assignee"], [])))
-    to = {
-        "internal": None,
-        "previous": "@previous",
-        "state": draw(st.sampled_from(states)),
-        "status": draw(st.sampled_from(asking)) if asking and event != "clone" else None,
-    }[target]
+    if _maybe(draw):
+        row["when"] = _pick(draw, ("assigned", "unassigned"))
+    if _rarely(draw):
+        row["refuse"] = _maybe(draw)
+        if row["refuse"]:
+            return row
+    if event != "clone" and _rarely(draw):
+        row["needs"] = _pick(draw, ("assignee", ["assignee"], []))
+    targets = (None, "@previous", *states_of(statuses), *(asking if event != "clone" else ()))
+    to = _pick(draw, targets)
     restarts = "system" in by and to is not None and matching(statuses, [to]) & matching(statuses, from_)
     if to is not None and not restarts:
         row["to"] = to
-    if draw(st.integers(0, 5)) == 0:
-        row["refuse"] = False
     return row
+
+
+def _length(draw: st.DrawFn, units: Sequence[Unit], *, least: int = 0) -> dict[str, int]:
+    """A length as a policy file may write it: several units in one, and zeros."""
+    unit = _pick(draw, units)
+    if unit != "elapsed":
+        return {unit: draw(_below(30)) + 1}
+    parts = {part: draw(_below(30)) for part in _some(draw, ("days", "hours", "weeks", "minutes", "seconds"))}
+    if _nominal(parts) < least:
+        parts["seconds"] = least
+    return parts
 
 
 def _nominal(table: Mapping[str, int]) -> int:
@@ -312,87 +330,71 @@ def _last_nominal(timer: Mapping[str, Any]) -> int:
     return _nominal(timer["after"]) + more
 
 
-@st.composite
 def _staying_timer(draw: st.DrawFn, statuses: Mapping[str, Any], units: Sequence[Unit]) -> dict[str, Any]:
     timer: dict[str, Any] = {
-        "in": draw(_some(("*", "*open", *statuses, *states_of(statuses)))),
-        "kind": draw(st.sampled_from(("remind", "notify"))),
-        "after": draw(length_tables(units)),
+        "in": _patterns(draw, statuses),
+        "kind": _pick(draw, ("remind", "notify")),
+        "after": _length(draw, units),
     }
-    if draw(st.booleans()):
+    if _rarely(draw):
         timer["audience"] = draw(texts())
-    if draw(st.integers(0, 2)) == 0:
+    if _rarely(draw):
         unit: Unit = next((unit for unit in UNITS if unit in timer["after"]), "elapsed")
-        every = draw(length_tables([unit], least=1))
-        timer["repeat"] = {"every": every, "times": draw(st.integers(1, 4))}
+        timer["repeat"] = {"every": _length(draw, [unit], least=1), "times": draw(_below(4)) + 1}
     return timer
 
 
-@st.composite
 def _moving_timer(
     draw: st.DrawFn,
     statuses: Mapping[str, Any],
     units: Sequence[Unit],
-    staying: Sequence[Mapping[str, Any]],
-    taken: set[str],
+    staying: Iterable[Mapping[str, Any]],
+    free: Iterable[str],
 ) -> dict[str, Any] | None:
     """A timer with a target, not shorter than those that would come after it."""
-    states = states_of(statuses)
-    to = draw(st.sampled_from(states))
-    free = [state for state in states if state not in taken and state != to]
-    if not free:
+    to = _pick(draw, states_of(statuses))
+    in_ = _some(draw, [state for state in free if state != to])
+    if not in_:
         return None
-    in_ = draw(_some(free))
-    if (
-        to not in (wide := matching(statuses, ["*open"]))
-        and wide
-        and not wide & taken
-        and draw(st.booleans())
-    ):
-        in_ = ["*open"]
     here = matching(statuses, in_)
-    others = [_last_nominal(timer) for timer in staying if matching(statuses, timer["in"]) & here]
-    seconds = max(others, default=0)
-    unit = draw(st.sampled_from(units))
-    after = (
-        {"seconds": seconds + draw(st.sampled_from((0, 1, 86_400)) | st.integers(0, 30 * 86_400))}
-        if unit == "elapsed"
-        else {unit: max(1, -(-seconds // 86_400)) + draw(st.integers(0, 20))}
+    if here == matching(statuses, ["*open"]) and _maybe(draw):
+        in_ = ["*open"]
+    seconds = max(
+        (_last_nominal(timer) for timer in staying if matching(statuses, timer["in"]) & here), default=0
     )
-    taken |= here
-    timer: dict[str, Any] = {"in": in_, "after": after, "to": to}
-    if draw(st.booleans()):
-        timer["audience"] = draw(texts())
-    return timer
+    unit, more = _pick(draw, units), draw(_below(30))
+    after = (
+        {"seconds": seconds + _pick(draw, (0, 1, 86_400)) * more}
+        if unit == "elapsed"
+        else {unit: max(1, -(-seconds // 86_400)) + more}
+    )
+    return {"in": in_, "after": after, "to": to, **({"audience": draw(texts())} if _rarely(draw) else {})}
 
 
-@st.composite
 def _timers(
     draw: st.DrawFn, statuses: Mapping[str, Any], units: Sequence[Unit], *, notice: bool, moves: bool
 ) -> dict[str, Any]:
-    least = draw(st.sampled_from((0, 1, 2)))
-    found = draw(st.lists(_staying_timer(statuses, units), min_size=least, max_size=5))
-    if moves:
-        taken: set[str] = set()
-        staying = tuple(found)
-        number = draw(st.sampled_from((0, 1, 2, 3)))
-        movers = [draw(_moving_timer(statuses, units, staying, taken)) for _ in range(number)]
-        found += [timer for timer in movers if timer is not None]
+    found = [_staying_timer(draw, statuses, units) for _ in range(_pick(draw, (2, 1, 3, 5, 0)))]
+    free = list(states_of(statuses))
+    for mover in [
+        _moving_timer(draw, statuses, units, tuple(found), free) for _ in range(draw(_below(4)) * moves)
+    ]:
+        # Two movers of one state would be one that never fires.
+        if mover is not None and matching(statuses, mover["in"]) <= set(free):
+            free = [state for state in free if state not in matching(statuses, mover["in"])]
+            found.append(mover)
     order = sorted(range(len(found)), key=lambda number: _nominal(found[number]["after"]))
-    for state in states_of(statuses) if notice else ():
-        here = [number for number in order if state in matching(statuses, found[number]["in"])]
-        for number in here[:1]:
-            found[number].setdefault("notice", None)
-    for timer in found if notice else ():
+    here = [
+        [number for number in order if state in matching(statuses, found[number]["in"])]
+        for state in states_of(statuses)
+    ]
+    first = {numbers[0] for numbers in here if numbers}
+    for number, timer in enumerate(found):
         # The first timer of a schedule has no notice, unless it is the first of several.
-        first = "notice" in timer
-        timer.pop("notice", None)
-        if (not first or "repeat" in timer) and draw(st.booleans()):
-            timer["notice"] = draw(length_tables(units))
-    for timer in found:
-        timer["in"] = draw(_one_or_list(timer["in"]))
-    keys = draw(st.lists(names(), min_size=len(found), max_size=len(found), unique=True))
-    return dict(zip(keys, found, strict=True))
+        if notice and (number not in first or "repeat" in timer) and _maybe(draw):
+            timer["notice"] = _length(draw, units)
+        timer["in"] = _one_or_list(draw, timer["in"])
+    return dict(zip(_names(draw, least=len(found), most=len(found)), found, strict=True))
 
 
 @st.composite
@@ -410,33 +412,29 @@ def policy_tables(
     Their lengths are of the kinds ``units``; ``notice`` and ``moves`` say whether
     they may have notices and timers with a target.
     """
-    statuses = draw(_statuses())
+    statuses = _statuses(draw)
     table: dict[str, Any] = {
         "format": 1,
-        "name": draw(st.sampled_from(("sub-status", "a", "own_-2", "os-system", "class"))),
-        "initial": draw(st.sampled_from(states_of(statuses))),
+        "name": _pick(draw, ("desk", "sub-status", "a", "own_-2", "os-system", "class")),
+        "initial": _pick(draw, states_of(statuses)),
         "statuses": statuses,
     }
     roles: Sequence[str] = ("customer", "agent", "system")
-    if draw(st.booleans()):
-        roles = draw(
-            st.lists(
-                st.sampled_from(("customer", "agent", "system", "boss", "class")), min_size=1, unique=True
-            )
-        )
+    if _maybe(draw):
+        roles = _some(draw, (*roles, "boss", "class"), most=5)
         table["roles"] = roles
-    if zone is not None or draw(st.booleans()):
+    if zone is not None or _maybe(draw):
         calendar = draw(calendars(zone=zone, regions=regions))
         table["calendar"] = {
             "zone": calendar.zone,
             "weekend": list(calendar.weekend),
-            "holidays": [draw(st.sampled_from((day, str(day)))) for day in calendar.holidays],
+            "holidays": [_pick(draw, (str(day), day)) for day in calendar.holidays],
         }
-    events = draw(st.lists(names() | st.just("clone"), min_size=1, max_size=4, unique=True))
-    table["transitions"] = draw(st.lists(_transition(statuses, events, roles), max_size=10))
-    table["timers"] = draw(_timers(statuses, units, notice=notice, moves=moves))
+    events = _names(draw, least=1, most=4, also=["clone"])
+    table["transitions"] = [_transition(draw, statuses, events, roles) for _ in range(draw(_below(9)))]
+    table["timers"] = _timers(draw, statuses, units, notice=notice, moves=moves)
     for key in ("transitions", "timers"):
-        if not table[key] and draw(st.booleans()):
+        if not table[key] and _maybe(draw):
             del table[key]
     return table
 
@@ -467,28 +465,25 @@ def cases(
     With ``settled``, some have dealt with some of their timers.
     """
     busy = [state for state in policy.states if policy.schedules[state]]
-    state = state or draw(st.sampled_from(busy or policy.states))
+    state = state or _pick(draw, busy or policy.states)
     status, _, sub_status = state.partition(".")
     entered_at = draw(instants(policy.calendar.zone, extreme=extreme))
-    positions: list[str | None] = [None]
-    if settled:
-        positions += [timer.name for timer in policy.schedules[state] if timer.to is None]
-    last = draw(st.sampled_from(positions))
+    dealt_with = [timer.name for timer in policy.schedules[state] if timer.to is None] if settled else []
+    last = _pick(draw, (None, *dealt_with))
     settled_at = None
     if last is not None:
-        room = (LAST - entered_at) // TICK
-        waited = draw(st.sampled_from((0, 1)) | st.integers(0, 60 * 86_400 * 10**6))
-        settled_at = entered_at + min(waited, room) * TICK
+        waited = _pick(draw, (0, 1, 10**6)) * draw(_below(60 * 86_400))
+        settled_at = entered_at + min(waited, (LAST - entered_at) // TICK) * TICK
     others = [other for other in policy.states if other.partition(".")[0] != status]
     return Case(
-        id=draw(st.sampled_from(("C-1042", "{0.__class__}", "os.system")) | st.text(min_size=1, max_size=8)),
+        id=_pick(draw, ("C-1042", "{0.__class__}", "os.system", "é:1 %s")),
         status=status,
         sub_status=sub_status or None,
         entered_at=entered_at,
-        policy=draw(st.sampled_from((policy.name, None))),
-        stay=draw(st.integers(1, 9)),
-        previous=draw(st.sampled_from((None, *others))),
-        assignee=draw(st.sampled_from((None, "mira", "os.system"))),
+        policy=_pick(draw, (policy.name, None)),
+        stay=draw(_below(9)) + 1,
+        previous=_pick(draw, (None, *others)),
+        assignee=_pick(draw, (None, "mira", "os.system")),
         settled=last,
         settled_at=settled_at,
     )
