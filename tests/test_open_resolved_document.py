@@ -359,7 +359,9 @@ def test_nothing_removes_a_case_or_an_entry_of_its_history(desk: Workflow) -> No
         assert after.history[:-1] == before
         assert after.id == case.id
     assert settled_all(desk, case, MONDAY + 36_500 * DAY) == case
-    assert [name for name, _ in inspect.getmembers(Workflow) if not name.startswith("_")] == [
+    # A mutation run adds names of its own, which are not ASCII.
+    public = [name for name, _ in inspect.getmembers(Workflow) if name.isascii() and not name.startswith("_")]
+    assert public == [
         "allowed",
         "apply",
         "clone",
