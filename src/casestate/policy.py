@@ -390,14 +390,12 @@ class _Checks:
         yield from self.patterns(f"{path}.from", row.from_)
         if row.refuse and (row.to is not None or row.needs):
             yield Problem(path, "a row that refuses has no 'to' and no 'needs'")
+        asking = [name for name, status in self.policy.statuses.items() if status.sub_statuses]
+        if row.event == CLONE and (row.to in asking or row.needs):
+            yield Problem(path, "cloning takes no argument: no 'needs', and a 'to' that is a state")
         if row.to is None or not self.sound(f"{path}.to"):
             return
-        status_with_subs = self.policy.statuses.get(row.to)
-        asks = status_with_subs is not None and bool(status_with_subs.sub_statuses)
-        if row.to != PREVIOUS and not asks:
-            yield from self.target(f"{path}.to", row.to, also=(PREVIOUS,))
-        if row.event == CLONE and (asks or row.needs):
-            yield Problem(path, "cloning takes no argument: no 'needs', and a 'to' that is a state")
+        yield from self.target(f"{path}.to", row.to, also=(*asking, PREVIOUS))
         if SYSTEM in row.by and self.meets(row.from_, row.to):
             yield Problem(f"{path}.to", f"a row by {SYSTEM} would restart the timers of the state it is in")
 
@@ -405,7 +403,7 @@ class _Checks:
         yield from self.patterns(f"{path}.in", timer.in_)
         if timer.to is not None and self.sound(f"{path}.to"):
             yield from self.target(f"{path}.to", timer.to)
-            if self.meets(timer.in_, timer.to):
+            if timer.to in self.policy.matching(timer.in_):
                 yield Problem(f"{path}.to", "a timer would restart the state it is in")
 
     def schedules(self) -> Iterator[Problem]:
@@ -488,10 +486,7 @@ class _Reader:
         return policy
 
     def roles(self, value: object) -> tuple[str, ...]:
-        roles = self.names(value, "roles")
-        for number, role in enumerate(roles):
-            self.name(role, f"roles[{number}]")
-        return roles
+        return self.names(value, "roles", new=True)
 
     def calendar(self, data: object) -> Calendar:
         table = self.table(data, "calendar", ("zone", "weekend", "holidays"))
@@ -514,7 +509,7 @@ class _Reader:
         return calendar
 
     def zone(self, value: object) -> str:
-        name = self.text(value, "calendar.zone")
+        name = self.text(value, "calendar.zone") or "UTC"
         try:
             zone(name)
         except ValueError:
@@ -601,7 +596,7 @@ class _Reader:
         kind = self.optional(table, "kind", path, self.kind)
         if to is not None and "kind" in table:
             self.wrong(f"{path}.kind", "a timer with a 'to' has no kind of its own: leave it out")
-        if to is None and "kind" not in table and table:
+        if to is None and "kind" not in table and isinstance(data, Mapping):
             self.wrong(path, "needs a kind ('remind' or 'notify'), or a 'to'")
         after = self.length(table["after"], f"{path}.after") if "after" in table else _ANY_LENGTH
         repeat = self.optional(table, "repeat", path, self.repeat)
@@ -713,9 +708,9 @@ class _Reader:
         return ()
 
     def names(
-        self, value: object, path: str, *, known: Sequence[str] = (), empty: bool = False
+        self, value: object, path: str, *, known: Sequence[str] = (), new: bool = False, empty: bool = False
     ) -> tuple[str, ...]:
-        """A list of names, or one name in its place."""
+        """A list of names, or one name in its place: of ``known`` ones, or ``new`` ones of the policy's own."""
         before = len(self.problems)
         seen: set[str] = set()
         entries = (value,) if isinstance(value, str) else self.array(value, path)
@@ -725,6 +720,8 @@ class _Reader:
                 self.wrong(here, f"must be a name, not {shown(entry)}")
             elif known and entry not in known:
                 self.wrong(here, f"unknown name {shown(entry)}{_hint(entry, known)}")
+            elif new and not re.fullmatch(_NAME, entry):
+                self.name(entry, here)
             elif entry in seen:
                 self.wrong(here, f"{shown(entry)} stands there twice")
             else:
