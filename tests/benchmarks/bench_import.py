@@ -9,14 +9,14 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
-from .measure import Row, at_most, clocked, for_scale, interleaved
+from .measure import Row, at_most, for_scale, interleaved, waited_for
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 OURS, THEIRS = "import casestate", "import attrs, transitions"
-TIMED = "import time; start = time.perf_counter(); {}; print(time.perf_counter() - start)"
+TIMED = "import time; start = time.process_time(); {}; print(time.process_time() - start)"
 
 
 def fresh(program: str) -> str:
@@ -29,7 +29,7 @@ def fresh(program: str) -> str:
 
 
 def alone(statement: str) -> float:
-    """The seconds that an import takes by the clock of the interpreter that it runs in."""
+    """The processor seconds of an import, as the interpreter that it runs in counts them."""
     return float(fresh(TIMED.format(statement)))
 
 
@@ -37,9 +37,9 @@ def rows() -> Iterator[Row]:
     """The rows of the table."""
     seconds = interleaved(
         {
-            "nothing": clocked(partial(fresh, "pass")),
-            "ours, process": clocked(partial(fresh, OURS)),
-            "theirs, process": clocked(partial(fresh, THEIRS)),
+            "nothing": waited_for(partial(fresh, "pass")),
+            "ours, process": waited_for(partial(fresh, OURS)),
+            "theirs, process": waited_for(partial(fresh, THEIRS)),
             "ours, import": partial(alone, OURS),
             "theirs, import": partial(alone, THEIRS),
         },
