@@ -710,7 +710,7 @@ class _Reader:
     def names(
         self, value: object, path: str, *, known: Sequence[str] = (), new: bool = False, empty: bool = False
     ) -> tuple[str, ...]:
-        """A list of names, or one name in its place: of ``known`` ones, or ``new`` ones of the policy's own."""
+        """A list of names, or one in its place: of ``known`` ones, or ``new`` ones of the policy's own."""
         before = len(self.problems)
         seen: set[str] = set()
         entries = (value,) if isinstance(value, str) else self.array(value, path)
