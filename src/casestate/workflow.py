@@ -678,4 +678,5 @@ def _moved(
     change.__class__ = Change
     after.history = (*case.history, change)
     after.__class__ = Case
-    return cast("Case", after)
+    moved: Case = after
+    return moved
