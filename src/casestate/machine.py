@@ -69,13 +69,14 @@ class Step:
         Raises `MissingArgument` if one lacks or is not wanted, `UnknownStatus`
         for a sub-status or previous state that the policy does not have.
         """
-        self._check(
-            case_id, "sub_status", sub_status, wanted=self.chosen_by == "sub_status", known=self.choices
-        )
-        self._check(case_id, "assignee", assignee, wanted=self.needs_assignee)
+        needs_sub_status = self.chosen_by == "sub_status"
+        if needs_sub_status or sub_status is not None:
+            self._check(case_id, "sub_status", sub_status, wanted=needs_sub_status, known=self.choices)
+        if self.needs_assignee or assignee is not None:
+            self._check(case_id, "assignee", assignee, wanted=self.needs_assignee)
         if self.chosen_by is None:
             return self.to
-        choice = sub_status if self.chosen_by == "sub_status" else previous
+        choice = sub_status if needs_sub_status else previous
         if choice is None or choice not in self.choices:
             raise UnknownStatus(str(choice), tuple(self.choices), f"case {case_id!r}: {self.chosen_by}")
         return self.choices[choice]
