@@ -182,10 +182,10 @@ class Policy:
 
         Raises `PolicyError` with every problem there is.
         """
-        reader = _Reader(source or self.name)
+        problems: list[Problem] = []
         if isinstance(data, Mapping):
-            data = _overlay(self.to_dict(), data, (), reader.problems)
-        return reader.policy(data)
+            data = _overlay(self.to_dict(), data, (), problems)
+        return _Reader(source or self.name).policy(data, problems)
 
     def __reduce__(self) -> tuple[Callable[..., Policy], tuple[dict[str, object]]]:
         return (Policy.from_dict, (self.to_dict(),))
@@ -462,7 +462,8 @@ class _Reader:
         self.source = source
         self.problems: list[Problem] = []
 
-    def policy(self, data: object) -> Policy:
+    def policy(self, data: object, known: Iterable[Problem] = ()) -> Policy:
+        """The policy that ``data`` is; raises all problems, after those that are ``known``."""
         keys = ("format", "name", "initial", "roles", "calendar", "statuses", "transitions", "timers")
         top = self.table(data, "", keys, required=("format", "name", "initial", "statuses"))
         if "format" in top and (top["format"] != FORMAT or isinstance(top["format"], bool)):
@@ -481,8 +482,8 @@ class _Reader:
             timers=_with_kinds(self.named(top.get("timers", {}), "timers", self.timer), statuses),
         )
         self.problems.extend(_Checks(policy, self.problems).problems())
-        if self.problems:
-            raise PolicyError(self.source, self.problems)
+        if problems := [*known, *self.problems]:
+            raise PolicyError(self.source, problems)
         return policy
 
     def roles(self, value: object) -> tuple[str, ...]:
