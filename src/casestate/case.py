@@ -73,10 +73,16 @@ class ChangeDraft(_Draft):
     __slots__ = _CHANGE_SLOTS
 
 
-class CaseDraft(_Draft):
+class _Swept(_Draft):
+    """The slots that a sweep reads of every case, side by side: one look at memory instead of two."""
+
+    __slots__ = ("entered_at", "standing")
+
+
+class CaseDraft(_Swept):
     """A `Case` being filled."""
 
-    __slots__ = _CASE_SLOTS
+    __slots__ = tuple(slot for slot in _CASE_SLOTS if slot not in _Swept.__slots__)
 
 
 @attrs.frozen(kw_only=True, weakref_slot=False)

@@ -40,7 +40,7 @@ class Model:
 
 
 PAIRS = 20_000
-"""An engineer asks, the customer replies: so many times in a round."""
+"""Two events, there and back, so many times in a round."""
 
 
 def bare() -> None:
@@ -52,13 +52,19 @@ def bare() -> None:
         state = table[state, "comment"]
 
 
-def ours(desk: Workflow) -> tuple[Callable[[], None], Callable[[], None]]:
-    """Both events, and two that are refused."""
+def ours(desk: Workflow) -> tuple[Callable[[], None], Callable[[], None], Callable[[], None]]:
+    """Two events whose target is fixed, two of which one leads back to where it came from, two refused."""
     opened = desk.apply(desk.open("C-1", at=NOW), "assign", by="agent", assignee="mira", at=NOW)
+    begun = desk.apply(opened, "start", by="agent", at=NOW)
     pending = desk.apply(opened, "ask", by="agent", at=NOW)
     apply = desk.apply
 
     def legal() -> None:
+        for _ in range(PAIRS):
+            apply(opened, "start", by="agent", at=NOW)
+            apply(begun, "release", by="agent", at=NOW)
+
+    def back() -> None:
         for _ in range(PAIRS):
             apply(opened, "ask", by="agent", at=NOW)
             apply(pending, "comment", by="customer", at=NOW)
@@ -74,7 +80,7 @@ def ours(desk: Workflow) -> tuple[Callable[[], None], Callable[[], None]]:
             except EventRefused:
                 pass
 
-    return legal, refused
+    return legal, back, refused
 
 
 def of_transitions() -> Callable[[], None]:
@@ -125,11 +131,12 @@ def of_statemachine() -> Callable[[], None]:
 def events() -> Iterator[Row]:
     """What an event costs, beside those who do less."""
     desk = Workflow(policies.OPEN_RESOLVED)
-    legal, refused = ours(desk)
+    legal, back, refused = ours(desk)
     seconds = interleaved(
         {
             "bare": clocked(bare),
             "legal": clocked(legal),
+            "back": clocked(back),
             "refused": clocked(refused),
             "transitions": clocked(of_transitions()),
             "live": clocked(of_live_machine(desk)),
@@ -140,6 +147,7 @@ def events() -> Iterator[Row]:
     event = seconds["legal"]
     yield for_scale("a legal event, history included", f"{event / PAIRS / 2 * 1e6:.2f} us")
     yield at_most("a legal event / a bare dict[(state, event)] step", event / seconds["bare"], 20)
+    yield at_most("ask, and a reply that leads back / two such steps", seconds["back"] / seconds["bare"], 20)
     yield at_least(
         "transitions, two rows without guards / a legal event", seconds["transitions"] * 10 / event, 4
     )
