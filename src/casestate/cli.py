@@ -37,13 +37,13 @@ from casestate.loading import load_policy
 from casestate.rows import (
     DEFAULT_POLICY,
     EVALUATED,
-    CaseFile,
     Desks,
     Failure,
     Sieve,
     Trouble,
     Unfulfilled,
     of_case,
+    opened,
 )
 from casestate.workflow import Explanation, Workflow
 
@@ -340,8 +340,7 @@ def due(
 ) -> None:
     """Print what is due: at most one action a case."""
     desks = Desks(policies)
-    file = CaseFile(cases)
-    with file.trouble.progress(file.size):
+    with opened(cases) as file:
         rows = file.rows(input_form, sieve=Sieve(desks, now))
         actions = desks.each(rows, file.trouble, lambda desk, case: desk.due([case], now=now))
         layout = _action_layout("due since", "overdue", lambda due_at: _span(now - due_at))
@@ -376,7 +375,6 @@ def forecast(
 ) -> None:
     """Print what will come due if nobody does anything else."""
     desks = Desks(policies)
-    file = CaseFile(cases)
     cut: list[str] = []
 
     def ahead(desk: Workflow, case: Case) -> Iterator[Action]:
@@ -388,7 +386,7 @@ def forecast(
                 return
             yield action
 
-    with file.trouble.progress(file.size):
+    with opened(cases) as file:
         rows = of_case(file.rows(input_form), case_id, file.name)
         layout = _action_layout("due", "from now", lambda due_at: _from_now(due_at - now))
         _write(desks.each(rows, file.trouble, ahead), layout, form, file.trouble)
@@ -418,8 +416,7 @@ def explain(
 ) -> None:
     """Print what is to be said of each timer of a case's state: due, settled, waiting, held back."""
     desks = Desks(policies)
-    file = CaseFile(cases)
-    with file.trouble.progress(file.size):
+    with opened(cases) as file:
         rows = of_case(file.rows(input_form, (*EVALUATED, "history")), case_id, file.name)
         explained = desks.each(rows, file.trouble, lambda desk, case: _explanations(desk, case, now))
         _write(explained, _EXPLANATIONS, form, file.trouble)

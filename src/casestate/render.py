@@ -27,6 +27,7 @@ ANY: Final = "*"
 ANY_OPEN: Final = "*open"
 CUSTOMER: Final = "customer"
 _PSEUDO: Final = {ANY: "any state", ANY_OPEN: "any open state", PREVIOUS: "where it came from"}
+_WHAT: Final = {"remind": "Reminder", "notify": "Notification"}
 _MOST_ORIGINS: Final = 3
 """More arrows than that from a row to `PREVIOUS` say less than one."""
 
@@ -151,7 +152,7 @@ def _page(policy: Policy) -> Iterator[str]:
             title="Reminders and notifications",
             columns=("Status", "What", "Who", "When"),
             rows=tuple(
-                (_label(policy, state), f"{timer.kind}", _words(timer.audience or "—"), _when(timer))
+                (_label(policy, state), _WHAT[timer.kind], _words(timer.audience or "—"), _when(timer))
                 for state, timer in _timers(policy, "remind", "notify")
             ),
         )
@@ -184,13 +185,12 @@ def _closures(policy: Policy) -> Iterator[tuple[str, str]]:
         if closes and states:
             everywhere = states == list(policy.matching([ANY_OPEN]))
             where = _PSEUDO[ANY_OPEN] if everywhere else ", ".join(_label(policy, state) for state in states)
-            yield f"{_words(row.event).capitalize()} by the {CUSTOMER} in {where}", "Immediately"
+            yield f"{_words(row.event).capitalize()} by {CUSTOMER} in {where}", "Immediately"
 
 
 def _inaction(policy: Policy, state: str) -> str:
     waiting_on = policy.described(state).waiting_on
-    what = f"No reply from {_words(waiting_on)}" if waiting_on else "No change"
-    return f"{what} in {_label(policy, state)}"
+    return f"{'No reply on' if waiting_on else 'No change in'} {_label(policy, state)}"
 
 
 def _timers(policy: Policy, *kinds: str) -> Iterator[tuple[str, Timer]]:
@@ -436,29 +436,65 @@ def dot(policy: Policy) -> str:
 def _dot_lines(policy: Policy) -> Iterator[str]:
     arrows = _arrows(policy)
     used = _used(arrows)
-    rank = {name: number for number, name in enumerate((ANY, ANY_OPEN, *policy.statuses, PREVIOUS))}
     yield f"digraph {_quoted(policy.name)} {{"
     yield '    graph [rankdir=LR, nodesep=0.35, ranksep=0.4, fontname="Helvetica", fontsize=12, pad=0.3]'
     yield '    node [shape=box, style="rounded,filled", fillcolor="#eef3fb", color="#4a6fa5",'
     yield '          fontname="Helvetica", fontsize=12, margin="0.15,0.08"]'
     yield '    edge [fontname="Helvetica", fontsize=10, color="#555555", fontcolor="#333333", arrowsize=0.8]'
-    yield '    start [shape=circle, style=filled, fillcolor=black, label="", width=0.18]'
+    yield '    "@start" [shape=circle, style=filled, fillcolor=black, label="", width=0.18]'
     yield "    subgraph cluster_open {"
-    yield '        style="rounded,dashed"; color="#9db2d0"; label="open"; labeljust=l; fontcolor="#4a6fa5"'
-    for name, status in policy.statuses.items():
-        if not status.closed:
-            yield f"        {_quoted(name)} [label=<{_dot_label(policy, name)}>]"
-    yield from (f"        {_dot_pseudo(pseudo)}" for pseudo in used if pseudo == ANY_OPEN)
+    yield '        graph [style="rounded,dashed", color="#9db2d0", label="open", labeljust=l,'
+    yield '               fontcolor="#4a6fa5"]'
+    yield from (_dot_status(policy, name, arrows) for name in policy.statuses if not policy.is_closed(name))
+    yield from (_dot_pseudo(pseudo) for pseudo in used if pseudo == ANY_OPEN)
     yield "    }"
     yield '    node [fillcolor="#e4e4e4", color="#777777"]'
-    for name, status in policy.statuses.items():
-        if status.closed:
-            yield f"    {_quoted(name)} [label=<{_dot_label(policy, name)}>]"
-    yield from (f"    {_dot_pseudo(pseudo)}" for pseudo in used if pseudo != ANY_OPEN)
-    yield f"    start -> {_dot_end(policy.initial)}"
+    yield from (_dot_status(policy, name, arrows) for name in policy.statuses if policy.is_closed(name))
+    yield from (_dot_pseudo(pseudo) for pseudo in used if pseudo != ANY_OPEN)
+    yield f'    "@start" -> {_dot_end(policy.initial)}'
+    order = [ANY, ANY_OPEN, *policy.statuses, PREVIOUS]
     for arrow in arrows:
-        yield _dot_arrow(arrow, back=rank[_status(arrow.target)] < rank[_status(arrow.source)])
+        if not _is_inner(arrow):
+            back = order.index(_status(arrow.target)) < order.index(_status(arrow.source))
+            yield _dot_arrow(arrow, back=back)
     yield "}"
+
+
+def _is_inner(arrow: _Arrow) -> bool:
+    """Whether an arrow stays inside the box of one status: there it is a line of text."""
+    return "." in arrow.source and _status(arrow.source) == _status(arrow.target)
+
+
+def _dot_status(policy: Policy, name: str, arrows: Iterable[_Arrow]) -> str:
+    """A status as a box; its sub-statuses are boxes inside, each with a port of its own."""
+    status = policy.statuses[name]
+    label = f"<B>{_in_html(status.label)}</B>"
+    if not status.sub_statuses:
+        lines = [label, *map(_dot_small, _told(policy, name))]
+        return f"        {_quoted(name)} [label=<{'<BR/>'.join(lines)}>]"
+    rows = f"<TR><TD>{label}</TD></TR>"
+    for sub_name, sub in status.sub_statuses.items():
+        state = f"{name}.{sub_name}"
+        inner = (
+            f"{' / '.join(arrow.labels)} → {status.sub_statuses[arrow.target.partition('.')[2]].label}"
+            for arrow in arrows
+            if _is_inner(arrow) and arrow.source == state
+        )
+        lines = [_in_html(sub.label), *map(_dot_small, (*_told(policy, state), *inner))]
+        cell = f'<TD PORT="{sub_name}" BORDER="1" STYLE="ROUNDED" BGCOLOR="white">'
+        rows += f"<TR>{cell}{'<BR/>'.join(lines)}</TD></TR>"
+    return (
+        f'        {_quoted(name)} [label=<<TABLE BORDER="0" CELLSPACING="6" CELLPADDING="5">{rows}</TABLE>>]'
+    )
+
+
+def _dot_small(text: str) -> str:
+    return f'<FONT POINT-SIZE="10" COLOR="#555555"><I>{_in_html(text)}</I></FONT>'
+
+
+def _dot_pseudo(pseudo: str) -> str:
+    label = _PSEUDO[pseudo]
+    return f'        {_quoted(pseudo)} [label="{label}", style="rounded,dashed", fontcolor="#4a6fa5"]'
 
 
 def _dot_arrow(arrow: _Arrow, *, back: bool) -> str:
@@ -467,31 +503,6 @@ def _dot_arrow(arrow: _Arrow, *, back: bool) -> str:
     label = "\\n".join(f" {_in_dot(label)} " for label in arrow.labels)
     style = (", style=dashed" if arrow.timed else "") + (", dir=back" if back else "")
     return f'    {_dot_end(tail)} -> {_dot_end(head)} [label="{label}"{style}]'
-
-
-def _dot_label(policy: Policy, name: str) -> str:
-    """A status as an HTML-like label: its sub-statuses are rows with a port each."""
-    status = policy.statuses[name]
-    if not status.sub_statuses:
-        return "<BR/>".join([f"<B>{_in_html(status.label)}</B>", *_dot_told(policy, name)])
-    rows = "".join(
-        f'<TR><TD PORT="{sub_name}" BORDER="1" STYLE="ROUNDED" BGCOLOR="white">'
-        f"{'<BR/>'.join([_in_html(sub.label), *_dot_told(policy, f'{name}.{sub_name}')])}</TD></TR>"
-        for sub_name, sub in status.sub_statuses.items()
-    )
-    return (
-        f'<TABLE BORDER="0" CELLSPACING="6" CELLPADDING="5">'
-        f"<TR><TD><B>{_in_html(status.label)}</B></TD></TR>{rows}</TABLE>"
-    )
-
-
-def _dot_told(policy: Policy, state: str) -> Iterator[str]:
-    for told in _told(policy, state):
-        yield f'<FONT POINT-SIZE="10" COLOR="#555555"><I>{_in_html(told)}</I></FONT>'
-
-
-def _dot_pseudo(pseudo: str) -> str:
-    return f'{_quoted(pseudo)} [label="{_PSEUDO[pseudo]}", style="rounded,dashed", fontcolor="#4a6fa5"]'
 
 
 def _dot_end(node: str) -> str:

@@ -2,8 +2,8 @@
 
 Files are read as a stream: a million cases need no more memory than a thousand.
 A row is understood in one place only, `Case.from_dict`. Before that a `Sieve`
-drops the lines of JSON for which nothing can be due, at hardly more than the
-price of parsing them; what it does not fully understand it lets through.
+drops those for which nothing can be due, at hardly more than the price of
+parsing them; what it does not fully understand it lets through.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ import os
 import re
 import sys
 
-from contextlib import contextmanager
+from collections import deque
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final, Literal, TypeAlias, TypeVar, cast
@@ -37,7 +38,18 @@ if TYPE_CHECKING:
 
     from casestate.policy import Policy
 
-__all__ = ["EVALUATED", "CaseFile", "Desks", "Failure", "Sieve", "Trouble", "Unfulfilled", "of_case"]
+__all__ = [
+    "DEFAULT_POLICY",
+    "EVALUATED",
+    "CaseFile",
+    "Desks",
+    "Failure",
+    "Sieve",
+    "Trouble",
+    "Unfulfilled",
+    "of_case",
+    "opened",
+]
 
 _T = TypeVar("_T")
 _Row: TypeAlias = "tuple[int, dict[str, object]]"
@@ -146,12 +158,19 @@ class Trouble:
     @contextmanager
     def progress(self, size: int | None) -> Generator[None]:
         """Show a bar on standard error while rows are read, if that is a terminal."""
-        console = Console(stderr=True)
-        if not console.is_terminal:
+        if not sys.stderr.isatty():
             yield
             return
-        columns = (TextColumn("{task.fields[rows]:,} rows"), BarColumn(), TimeRemainingColumn())
-        bar = Progress(*columns, console=console, transient=True, auto_refresh=False, redirect_stdout=False)
+        bar = Progress(
+            TextColumn("{task.fields[rows]:,} rows"),
+            BarColumn(),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+            auto_refresh=False,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
         bar.add_task("", total=size, rows=0)
         with bar:
             self.bar = bar
@@ -181,36 +200,51 @@ def _hinted(column: str) -> str:
 # --- reading -----------------------------------------------------------------
 
 
-class CaseFile:
-    """A file of cases, or standard input, read as a stream of lines."""
+@contextmanager
+def opened(path: str) -> Generator[CaseFile]:
+    """The file of cases at ``path``, or standard input for ``-``, with a progress bar while it is read.
 
-    def __init__(self, path: str) -> None:
-        """Open it and look at its first line; raises `Failure` for what is no file of cases."""
-        self.name = "<stdin>" if path == "-" else path
-        self.trouble = Trouble(self.name)
-        self.size: int | None = None
+    Raises `Failure` for what is no file of cases.
+    """
+    try:
+        stream = nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb")  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise Failure(f"{path}: cannot be read: {error.strerror}") from None
+    with stream as lines:
+        file = CaseFile("<stdin>" if path == "-" else path, lines)
+        size = None if path == "-" else os.fstat(lines.fileno()).st_size
+        with file.trouble.progress(size or None):
+            yield file
+
+
+class CaseFile:
+    """A file of cases, read as a stream of lines."""
+
+    def __init__(self, name: str, stream: BinaryIO) -> None:
+        """Look at the first line; raises `Failure` for what is no file of cases."""
+        self.name = name
+        self.stream = stream
+        self.trouble = Trouble(name)
         self.line = 1
-        try:
-            self.stream = self._open(path)
-            self.head = self.stream.readline().removeprefix(_BOM)
-            while self.head.isspace():
-                self.line += 1
-                self.head = self.stream.readline()
-        except OSError as error:
-            raise self._failure(f"cannot be read: {error.strerror}") from None
+        self.head = self._line().removeprefix(_BOM)
+        while self.head.isspace():
+            self.line += 1
+            self.head = self._line()
         for begin, problem in _MISTAKEN.items():
             if self.head.startswith(begin):
                 raise self._failure(problem)
         if b"\0" in self.head:
             raise self._failure("is not UTF-8 text: its first line has zero bytes")
 
-    def _open(self, path: str) -> BinaryIO:
-        if path == "-":
-            return sys.stdin.buffer
-        stream = Path(path).open("rb")  # noqa: SIM115 - closed when the command ends
-        click.get_current_context().call_on_close(stream.close)
-        self.size = os.fstat(stream.fileno()).st_size
-        return stream
+    def _line(self) -> bytes:
+        return b"".join(self._read(1))
+
+    def _read(self, size: int) -> list[bytes]:
+        """The next lines, about so many bytes of them, one at least; none at the end."""
+        try:
+            return self.stream.readlines(size)
+        except OSError as error:
+            raise self._failure(f"cannot be read: {error.strerror}") from None
 
     def _failure(self, problem: str) -> Failure:
         return Failure(f"{self.name}: {problem}")
@@ -220,11 +254,11 @@ class CaseFile:
     ) -> Iterator[_Row]:
         """The ``wanted`` fields of each row; those that cannot be read are reported.
 
-        With a ``sieve``, rows of JSON Lines for which nothing is due may be left out.
+        With a ``sieve``, rows for which nothing is due may be left out.
         """
         if form == "jsonl" or (form is None and self.head.lstrip().startswith(b"{")):
             return self._json_rows(wanted, sieve)
-        return self._csv_rows(wanted)
+        return self._csv_rows(wanted, sieve)
 
     def _chunks(self) -> Iterator[tuple[int, list[bytes]]]:
         """The lines, many at a time, with the number of the first of them."""
@@ -233,10 +267,7 @@ class CaseFile:
             yield line, lines
             self.trouble.advance(lines)
             line += len(lines)
-            try:
-                lines = self.stream.readlines(_CHUNK)
-            except OSError as error:
-                raise self._failure(f"cannot be read on from line {line}: {error.strerror}") from None
+            lines = self._read(_CHUNK)
 
     def _json_rows(self, wanted: Sequence[str], sieve: Sieve | None) -> Iterator[_Row]:
         for first, lines in self._chunks():
@@ -254,27 +285,29 @@ class CaseFile:
                 except BadRow as bad:
                     self.trouble.row(line, bad.problems)
 
-    def _csv_rows(self, wanted: Sequence[str]) -> Iterator[_Row]:
-        lines = (line.decode("utf-8", "surrogateescape") for _, lines in self._chunks() for line in lines)
-        reader = csv.reader(lines, strict=True)
+    def _csv_rows(self, wanted: Sequence[str], sieve: Sieve | None) -> Iterator[_Row]:
         if not self.head:
             return
+        lines = _Lines(self.line, (line for _, chunk in self._chunks() for line in chunk))
+        reader = csv.reader(lines, strict=True)
         header = self._csv_header(reader)
-        columns = self.trouble.columns(header)
+        fields_of = self.trouble.columns(header)
+        columns = [fields_of[name] if fields_of.get(name) in wanted else None for name in header]
         while True:
-            line = self.line + reader.line_num
+            line = lines.begin_row()
             try:
                 cells = next(reader, None)
                 if cells is None:
                     return
                 if cells:
                     self.trouble.rows += 1
-                    yield line, _csv_fields(header, cells, columns, wanted)
+                    fields = _csv_fields(columns, cells)
+                    if sieve is None or sieve.lets_through(fields):
+                        yield line, fields
             except csv.Error as error:
                 self.trouble.rows += 1
-                last = self.line + reader.line_num - 1
-                until = f" (read up to line {last})" if last > line else ""
-                self.trouble.row(line, [f"is not CSV: {error}{until}"])
+                lines.read_again()
+                self.trouble.row(line, [f"is not CSV: {error}"])
             except BadRow as bad:
                 self.trouble.row(line, bad.problems)
 
@@ -299,6 +332,38 @@ class CaseFile:
                 f"CSV without the columns {hints}{semicolons} (there are: {one_of(header)[:200]})"
             )
         return header
+
+
+class _Lines:
+    """The lines of a CSV file. What follows a line that begins no row, as it turned out, is read again.
+
+    So a quote that is not closed costs its own line only.
+    """
+
+    def __init__(self, number: int, lines: Iterator[bytes]) -> None:
+        self.number = number
+        self.lines = lines
+        self.row: list[str] = []
+        self.again: deque[str] = deque()
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self.again.popleft() if self.again else next(self.lines).decode("utf-8", "surrogateescape")
+        self.row.append(line)
+        self.number += 1
+        return line
+
+    def begin_row(self) -> int:
+        """The number of the line that comes next."""
+        self.row.clear()
+        return self.number
+
+    def read_again(self) -> None:
+        """Go back to the second line of the row."""
+        self.number -= len(self.row) - 1
+        self.again.extendleft(reversed(self.row[1:]))
 
 
 _OBJECT: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -334,20 +399,16 @@ def _json_fields(
     return fields
 
 
-def _csv_fields(
-    header: Sequence[str], cells: Sequence[str], columns: Mapping[str, str], wanted: Sequence[str]
-) -> dict[str, object]:
-    """The wanted fields; an empty cell is the same as none."""
+def _csv_fields(columns: Sequence[str | None], cells: Sequence[str]) -> dict[str, object]:
+    """The cells of the columns that are read, by field; an empty cell is the same as none."""
     try:
         "".join(cells).encode()
     except UnicodeEncodeError:
         raise BadRow("is not UTF-8") from None
-    if len(cells) != len(header):
-        raise BadRow(f"has {len(cells)} cells where the first line has {len(header)}")
+    if len(cells) != len(columns):
+        raise BadRow(f"has {len(cells)} cells where the first line has {len(columns)}")
     fields: dict[str, object] = {
-        columns[name]: cell
-        for name, cell in zip(header, cells, strict=True)
-        if cell and columns.get(name) in wanted
+        field: cell for field, cell in zip(columns, cells, strict=True) if cell and field
     }
     stay = fields.get("stay")
     if isinstance(stay, str) and _WHOLE.fullmatch(stay):
@@ -403,6 +464,10 @@ class Sieve:
             except (msgspec.DecodeError, LookupError, TypeError, ValueError, RecursionError):
                 pass
             yield number, line
+
+    def lets_through(self, fields: Mapping[str, object]) -> bool:
+        """Whether a row that is no line of JSON is worth reading: it is made one, so that one rule holds."""
+        return any(True for _ in self.sift(0, [msgspec.json.encode(fields)]))
 
     def learn(self, columns: Mapping[str, str], unknown: Iterable[str]) -> None:
         """Expect the ``columns`` of a row that has passed, and the ``unknown`` ones, from now on."""
