@@ -736,8 +736,8 @@ WRONG: list[tuple[str, object, list[tuple[str, str]]]] = [
     ),
     (
         "timers.remind.repeat",
-        {"every": {"days": 1}, "times": 2.0},
-        [("timers.remind.repeat.times", "a whole number from 1 to 1000, not 2.0")],
+        {"every": {"days": 1}, "times": 2.5},
+        [("timers.remind.repeat.times", "a whole number from 1 to 1000, not 2.5")],
     ),
     (
         "timers.remind.repeat",
@@ -825,7 +825,11 @@ WRONG: list[tuple[str, object, list[tuple[str, str]]]] = [
         {"every": {"days": 10}, "times": 4},
         [("timers.remind.after", "can never fire in pending.us: 'close' moves the case away before")],
     ),
-    # values that are hostile to those who show them
+    ("initial", "x" * 300, [("initial", f"unknown state '{'x' * 199}… (there are: {STATES})")]),
+]
+
+# Hostile to those who show them.
+TOO_LARGE: list[tuple[str, object, list[tuple[str, str]]]] = [
     ("format", HUGE, [("format", "this version reads format 1, not a value too large to show (int)")]),
     (
         "timers.remind.after",
@@ -843,14 +847,13 @@ WRONG: list[tuple[str, object, list[tuple[str, str]]]] = [
             )
         ],
     ),
-    ("initial", "x" * 300, [("initial", f"unknown state '{'x' * 199}… (there are: {STATES})")]),
 ]
 
 
 @pytest.mark.parametrize(
     ("place", "value", "problems"),
-    WRONG,
-    ids=[f"{number}-{place}" for number, (place, *_) in enumerate(WRONG)],
+    [*WRONG, *TOO_LARGE],
+    ids=[f"{number}-{place}" for number, (place, *_) in enumerate([*WRONG, *TOO_LARGE])],
 )
 def test_what_is_wrong_is_named_by_its_place(
     place: str, value: object, problems: list[tuple[str, str]]
@@ -888,6 +891,15 @@ def test_a_value_nested_too_deep_is_refused_like_any_other(place: str) -> None:
     ((path, message),) = problems_of(changed(place, nested(100_000)))[:1]
     assert path.startswith(place)
     assert "a value too large to show (list)" in message
+
+
+def test_a_number_with_a_point_is_no_whole_number() -> None:
+    assert problems_of(changed("timers.remind.after", {"days": 7.0})) == [
+        ("timers.remind.after.days", "a whole number, not 7.0")
+    ]
+    assert problems_of(changed("timers.remind.repeat", {"every": {"days": 1}, "times": 2.0})) == [
+        ("timers.remind.repeat.times", "a whole number from 1 to 1000, not 2.0")
+    ]
 
 
 def test_all_problems_are_reported_at_once() -> None:
@@ -1393,7 +1405,12 @@ def test_text_of_a_policy_or_a_case_is_never_more_than_text(text: str) -> None:
         assert state.on_enter == state.on_exit == []
 
 
-@given(text=texts(), place=st.sampled_from([place for place, value, _ in WRONG if isinstance(value, str)]))
+@given(
+    text=texts(),
+    place=st.sampled_from(
+        [place for place, value, _ in WRONG if isinstance(value, str) and place != "roles"]
+    ),
+)
 def test_text_in_the_wrong_place_is_shown_and_no_more(text: str, place: str) -> None:
     try:
         policy = load_policy(changed(place, text))
