@@ -41,7 +41,8 @@ def visible(text: str) -> str:
 
 
 def _line(text: str) -> str:
-    return visible(" ".join(text.split()))
+    """A text of the policy on one line; a dash for one that is blank."""
+    return visible(" ".join(text.split())) or "—"
 
 
 @attrs.frozen(kw_only=True)
@@ -419,9 +420,13 @@ def _mermaid_id(node: str) -> str:
 
 
 def _in_mermaid(text: str) -> str:
+    # Mermaid reads labels as Markdown as well: a number at the beginning would make a list.
+    line = _line(text)
     return "".join(
-        character if character.isalnum() or character in " .,'()" else f"#{ord(character)};"
-        for character in _line(text)
+        character
+        if (character.isalpha() or character in " .,'()" or (character.isdigit() and place))
+        else f"#{ord(character)};"
+        for place, character in enumerate(line)
     )
 
 
