@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import time
 
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from typing import TYPE_CHECKING
@@ -80,6 +81,16 @@ def test_an_instant_of_another_zone_or_type_becomes_a_plain_one_in_utc(given: da
     assert moment.tzinfo is UTC
 
 
+def test_the_zone_of_the_machine_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        assert instant(datetime(2026, 3, 1, 13, tzinfo=ZoneInfo("Europe/Berlin")), "at") == NOON
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 def test_microseconds_and_folds_are_kept() -> None:
     berlin = ZoneInfo("Europe/Berlin")
     first = datetime(2026, 10, 25, 2, 30, 0, 7, tzinfo=berlin)
@@ -109,7 +120,7 @@ def test_an_instant_outside_the_years_1_to_9999_in_utc_is_refused() -> None:
         with pytest.raises(InstantError) as refused:
             instant(outside, "at")
         assert type(refused.value) is InstantError
-        assert refused.value.__cause__ is None
+        assert (refused.value.what, refused.value.value) == ("at", outside)
         assert refused.value.__suppress_context__
     assert instant(datetime.min.replace(tzinfo=UTC), "at").year == 1
     assert instant(datetime.max.replace(tzinfo=UTC), "at").year == 9999

@@ -113,6 +113,33 @@ def test_an_error_can_be_copied(make: Callable[[], CasestateError]) -> None:
         assert (type(again), str(again), public(again)) == (type(error), str(error), public(error))
 
 
+def test_an_error_shows_what_it_was_made_of() -> None:
+    assert {name: make().args for name, make in EXAMPLES.items()} == {
+        "EventRefused": ("C-1", "close", "new", "customer", ("comment", "note")),
+        "EventRefused with a hint": (
+            "C-1",
+            "clone",
+            "closed",
+            "agent",
+            ("clone",),
+            "call Workflow.clone(case, new_id, by=…)",
+        ),
+        "UnknownEvent": ("colse", ("close", "comment"), "case 'C-1'"),
+        "UnknownRole": ("robot", ("customer", "agent"), ""),
+        "UnknownStatus": ("pnding", ("new", "pending"), "case 'C-1': status"),
+        "MissingArgument": ("C-1", "assign", "assignee", "needs assignee=, not None"),
+        "PolicyError": ("desk.toml", ("timers.a.after: is missing",)),
+        "CaseDataError": ("case 'C-1'", ("id: a", "b")),
+        "NaiveCaseTimeError": ("case 'C-1'", ("entered_at: is naive",)),
+        "InstantError": ("at", 3),
+        "NaiveTimeError": ("at", NOON.replace(tzinfo=None)),
+        "TimeOrderError": ("at", NOON, LATER, "wait"),
+        "StaleAction": ("C-1", "close_pending", "the case is open"),
+        "NotDue": ("C-1", "close_pending", NOON, LATER, "close_pending waits."),
+        "NotDue, nobody knows when": ("C-1", "close_pending", NOON, None, "It is held back."),
+    }
+
+
 def public(error: CasestateError) -> dict[str, Any]:
     return {
         name: value
@@ -236,6 +263,7 @@ def test_a_problem_survives_pickling_and_copying(problem: tuple[str, str]) -> No
 def test_the_nearest_name_is_hinted_at_only_if_one_is_near() -> None:
     assert nearest("clsoe", ["comment", "close"]) == "; did you mean 'close'?"
     assert nearest("clsoe", iter(["closed", "close", "clone"])) == "; did you mean 'close'?"
+    assert nearest("no", ["note"]) == "; did you mean 'note'?"
     assert nearest("zzz", ["comment", "close"]) == ""
     assert nearest("close", []) == ""
     assert nearest(12, ["'12'", "12"]) == "; did you mean '12'?"

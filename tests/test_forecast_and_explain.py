@@ -399,6 +399,16 @@ def test_what_notice_holds_back_is_said_with_what_it_waits_for(reminders: Workfl
     ]
 
 
+def test_what_is_held_back_names_the_notice_that_is_next_on_its_way(reminders: Workflow) -> None:
+    case = case_in("waiting", settled="remind", settled_at=MONDAY + 7 * DAY)
+    held = "is held back: remind#3 comes at the earliest 2 days after remind#2 has been settled."
+    assert [(one.verdict, one.sentence) for one in reminders.explain(case, now=MONDAY + 60 * DAY)][1:] == [
+        ("due", "remind#2 is due since 2026-03-16T09:30:15.250000Z."),
+        ("held_back", f"remind#3 {held}"),
+        ("held_back", f"close {held}"),
+    ]
+
+
 def test_what_notice_holds_back_from_a_settled_timer_has_an_instant(reminders: Workflow) -> None:
     settled_at = MONDAY + 59 * DAY
     case = case_in("waiting", settled="remind#3", settled_at=settled_at)

@@ -179,6 +179,11 @@ def test_a_previous_state_that_becomes_part_of_the_same_status_is_forgotten(desk
         assert version_2().apply(moved, "reply", by="customer", at=NOW).state == "open"
 
 
+def test_that_holds_for_a_status_without_sub_statuses_too(desk: Workflow) -> None:
+    moved = desk.migrate(case_in("parked", previous="open"), version_2(), {"open": "parked"})
+    assert (moved.state, moved.previous) == ("parked", None)
+
+
 def test_every_problem_of_the_map_is_reported_at_once(desk: Workflow) -> None:
     new = Workflow(
         load_policy(DESK).override(

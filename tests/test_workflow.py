@@ -259,6 +259,16 @@ def test_an_internal_event_restarts_nothing_and_a_re_entry_restarts_all(desk: Wo
     assert desk.next_due(again) == MONDAY + 2 * DAY
 
 
+def test_what_a_case_is_and_came_from_stays_with_it(sub_desk: Workflow) -> None:
+    case = case_in("pending.customer_input", cloned_from="C-7", clones=("C-8",), opened_at=MONDAY - DAY)
+    noted = sub_desk.apply(case, "note", by="agent", at=MONDAY)
+    answered = sub_desk.apply(noted, "comment", by="customer", at=MONDAY)
+    reminded = sub_desk.settle(noted, the_due(sub_desk, noted, MONDAY + 7 * DAY), at=MONDAY + 7 * DAY)
+    for after in (noted, answered, reminded):
+        assert (after.cloned_from, after.clones, after.opened_at) == ("C-7", ("C-8",), MONDAY - DAY)
+    assert (noted.state, noted.standing) == (case.state, case.standing)
+
+
 def test_an_unknown_event_is_named_with_the_nearest_one(desk: Workflow) -> None:
     with pytest.raises(UnknownEvent) as refused:
         desk.apply(desk.open("C-1"), "asign", by="agent")
@@ -530,6 +540,16 @@ def test_whether_a_case_is_assigned_decides_where_it_reopens(desk: Workflow) -> 
         assert desk.apply(case_in("resolved"), event, by="customer").state == "new"
 
 
+def test_what_is_allowed_depends_on_the_assignee_too(branches: Workflow) -> None:
+    row = {"event": "hand_over", "by": "agent", "from": "*open", "when": "assigned"}
+    desk = Workflow(branches.policy.override({"transitions": [row]}))
+    assert "hand_over" in desk.allowed(case_in("work.first", assignee="mira"), by="agent")
+    assert "hand_over" not in desk.allowed(case_in("work.first"), by="agent")
+    with pytest.raises(EventRefused) as refused:
+        desk.apply(case_in("work.first"), "hand_over", by="agent")
+    assert refused.value.permitted == ("finish", "take", "wait")
+
+
 # --- clone -------------------------------------------------------------------
 
 
@@ -579,6 +599,16 @@ def test_a_clone_row_may_move_the_original(branches: Workflow) -> None:
     assert (original.state, original.stay, original.entered_at) == ("archived", 4, MONDAY + DAY)
     assert (original.previous, original.clones) == ("done", ("C-2",))
     assert (clone.state, clone.stay, clone.previous) == ("work.first", 1, None)
+
+
+def test_a_clone_row_may_lead_the_original_back(branches: Workflow) -> None:
+    back = {"event": "clone", "by": "agent", "from": "archived", "to": "@previous"}
+    desk = Workflow(branches.policy.override({"transitions": [back]}), clock=lambda: MONDAY)
+    original, _ = desk.clone(case_in("archived", previous="work.second"), "C-2", by="agent")
+    assert (original.state, original.previous) == ("work.second", "archived")
+    with pytest.raises(UnknownStatus) as refused:
+        desk.clone(case_in("archived", previous="gone"), "C-2", by="agent")
+    assert refused.value.where == "case 'C-1042': previous"
 
 
 @pytest.mark.parametrize("taken", ["C-1042", "C-2"])
@@ -737,10 +767,12 @@ def test_a_sweep_takes_an_iterable_of_cases(desk: Workflow) -> None:
     with pytest.raises(CaseDataError) as refused:
         desk.due(case_in("open"))  # type: ignore[arg-type]
     assert str(refused.value) == "cases: must be an iterable of Case objects, not one Case"
+    assert [problem.path for problem in refused.value.problems] == [""]
     by_id = {"C-1": case_in("open")}
     with pytest.raises(CaseDataError) as refused:
         list(desk.due(by_id))  # type: ignore[arg-type]
     assert str(refused.value) == "cases: must be Case objects, not 'C-1'; give the mapping's values()"
+    assert [problem.path for problem in refused.value.problems] == [""]
     assert list(desk.due(by_id.values(), now=MONDAY)) == []
     assert list(desk.due([])) == []
 
@@ -837,6 +869,15 @@ def test_after_an_outage_there_is_one_action_and_the_rest_is_passed_over(branche
     closing = the_due(branches, after, MONDAY + 25 * DAY)
     assert (closing.timer, closing.due_at, closing.skipped) == ("give_up", MONDAY + 25 * DAY, ())
     assert branches.settle(after, closing, at=MONDAY + 25 * DAY).history[-1].detail is None
+
+
+def test_a_closure_tells_what_it_passed_over(sub_desk: Workflow) -> None:
+    case = case_in("pending.customer_input")
+    late = MONDAY + 60 * DAY
+    closed = sub_desk.settle(case, the_due(sub_desk, case, late), at=late)
+    (entry,) = closed.history
+    assert (entry.event, entry.by, entry.actor) == ("close_pending", "system", None)
+    assert entry.detail == ("remind_customer",)
 
 
 def test_an_action_of_an_earlier_sweep_may_be_settled_late(sub_desk: Workflow) -> None:
