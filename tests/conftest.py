@@ -1,6 +1,6 @@
 """Hypothesis profiles: ``ci``, the default, tries the same examples in every run; ``thorough`` many new ones.
 
-The environment variable ``CASESTATE_HYPOTHESIS`` chooses.
+The environment variable ``HYPOTHESIS_PROFILE`` chooses.
 """
 
 from __future__ import annotations
@@ -24,4 +24,4 @@ settings.register_profile(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )
-settings.load_profile(os.environ.get("CASESTATE_HYPOTHESIS", "ci"))
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
