@@ -11,6 +11,7 @@ import contextlib
 import doctest
 import inspect
 import io
+import json
 import os
 import re
 import shutil
@@ -22,6 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import attrs
+import jsonschema
 import pytest
 
 import casestate
@@ -95,10 +97,10 @@ class Reader:
         assert not runner.failures, "".join(report)
 
     def toml(self, block: Block) -> None:
-        tomllib.loads(block.text)
         if block.label != "fragment":
             Path(block.label).write_text(block.text, encoding="utf-8")
             load_policy(block.label)
+            jsonschema.validate(tomllib.loads(block.text), json.loads(read("docs/policy.schema.json")))
 
     def text(self, block: Block) -> None:
         if block.label == "output":
