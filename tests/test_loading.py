@@ -76,6 +76,10 @@ def test_the_documented_policies_have_names() -> None:
     assert load_policy("sub-status").states[2] == "pending.customer_input"
 
 
+def test_the_documented_policies_are_named_by_their_module() -> None:
+    assert {"OPEN_RESOLVED", "SUB_STATUS", "__name__"} <= set(dir(documented))
+
+
 def test_the_documented_policies_are_read_once() -> None:
     assert documented.SUB_STATUS is documented.SUB_STATUS
     assert documented.OPEN_RESOLVED is documented.OPEN_RESOLVED
