@@ -38,7 +38,7 @@ ENTRY: Mapping[str, Any] = MappingProxyType(
     }
 )
 NO_INSTANT = "an instant is an aware datetime between the years 1 and 9999 in UTC, not "
-IS_NAIVE = "2026-03-02 09:30:15.250000 has no time zone; give an aware datetime, such as datetime.now(UTC)"
+IS_NAIVE = "2026-03-02 09:30:15.250000 has no time zone; give one ('2026-03-01T12:00Z', datetime.now(UTC))"
 
 
 def full() -> Case:
@@ -244,7 +244,7 @@ def test_every_problem_of_a_case_is_reported_at_once() -> None:
         ("history[0].to_state", "is missing"),
         (
             "history[0].at",
-            "2026-03-01 00:00:00 has no time zone; give an aware datetime, such as datetime.now(UTC)",
+            "2026-03-01 00:00:00 has no time zone; give one ('2026-03-01T12:00Z', datetime.now(UTC))",
         ),
         ("history[0].stay", "must be a whole number from 1 on, not True"),
         ("history[1]", "must be an entry of the history, not 'closed'"),

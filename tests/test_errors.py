@@ -210,7 +210,7 @@ def test_a_naive_time_is_told_how_to_make_an_aware_one() -> None:
     error = NaiveTimeError("now", NOON.replace(tzinfo=None))
     assert (error.what, error.value) == ("now", datetime(2026, 3, 1, 12))  # noqa: DTZ001 - naive is the point
     assert str(error) == (
-        "now: 2026-03-01 12:00:00 has no time zone; give an aware datetime, such as datetime.now(UTC)"
+        "now: 2026-03-01 12:00:00 has no time zone; give one ('2026-03-01T12:00Z', datetime.now(UTC))"
     )
 
 

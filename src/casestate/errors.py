@@ -147,7 +147,7 @@ class _UnknownName(CasestateError, LookupError):
     def __str__(self) -> str:
         where = f"{self.where}: " if self.where else ""
         hint = nearest(self.name, self.known)
-        return f"{where}unknown {self._what} {self.name!r}{hint} (there are: {one_of(self.known)})"
+        return f"{where}unknown {self._what} {shown(self.name)}{hint} (there are: {one_of(self.known)})"
 
 
 class UnknownEvent(_UnknownName):
@@ -228,7 +228,7 @@ class NaiveTimeError(InstantError):
 
     def __str__(self) -> str:
         return (
-            f"{self.what}: {self.value!s} has no time zone; give an aware datetime, such as datetime.now(UTC)"
+            f"{self.what}: {self.value!s} has no time zone; give one ('2026-03-01T12:00Z', datetime.now(UTC))"
         )
 
 
