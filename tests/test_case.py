@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import enum
 import json
 import pickle
 
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 
 from builders import DAY, MONDAY, TICK
 from casestate import Action, Case, CaseDataError, Change, NaiveTimeError, Workflow, load_policy
+from casestate import policies as documented
 from strategies import cases, instants, policies
 
 
@@ -382,11 +384,15 @@ def test_a_timer_is_not_settled_before_the_stay_began() -> None:
     assert at_once.settled_at == MONDAY
 
 
-def test_what_depends_on_a_bad_field_is_not_reported_too() -> None:
+def test_a_bad_field_hides_no_other_problem() -> None:
     bad = {**NEEDED, "entered_at": "never", "settled": "told"}
-    assert [path for path, _ in problems(lambda: Case.from_dict(bad))] == ["entered_at"]
+    assert [path for path, _ in problems(lambda: Case.from_dict(bad))] == ["entered_at", "settled_at"]
+    bad = {**NEEDED, "settled": "told", "settled_at": "never"}
+    assert [path for path, _ in problems(lambda: Case.from_dict(bad))] == ["settled_at"]
+    bad = {**NEEDED, "settled": "", "settled_at": MONDAY}
+    assert [path for path, _ in problems(lambda: Case.from_dict(bad))] == ["settled"]
     bad = {**NEEDED, "id": "", "settled": "told", "settled_at": MONDAY - DAY}
-    assert [path for path, _ in problems(lambda: Case.from_dict(bad))] == ["id"]
+    assert [path for path, _ in problems(lambda: Case.from_dict(bad))] == ["id", "settled_at"]
 
 
 def test_the_history_is_in_the_order_of_time() -> None:
@@ -576,11 +582,15 @@ def histories(draw: st.DrawFn, from_: datetime) -> tuple[Change, ...]:
             actor=draw(st.none() | texts()),
             from_state=draw(texts()),
             to_state=draw(texts()),
-            stay=draw(st.integers(1)),
+            stay=draw(st.integers(1, 2**63 - 1)),
             detail=draw(st.none() | texts() | st.lists(texts(), max_size=3).map(tuple)),
         )
         for moment in moments
     )
+
+
+def _is_no_whole_state(text: str) -> bool:
+    return "." not in text
 
 
 @st.composite
@@ -591,11 +601,11 @@ def any_cases(draw: st.DrawFn) -> Case:
     room = (datetime.max.replace(tzinfo=UTC) - entered_at) // TICK
     return Case(
         id=draw(texts()),
-        status=draw(texts()),
-        sub_status=draw(st.none() | texts()),
+        status=draw(texts().filter(_is_no_whole_state)),
+        sub_status=draw(st.none() | texts().filter(_is_no_whole_state)),
         entered_at=entered_at,
         policy=draw(st.none() | texts()),
-        stay=draw(st.integers(1)),
+        stay=draw(st.integers(1, 2**63 - 1)),
         previous=draw(st.none() | texts()),
         assignee=draw(st.none() | texts()),
         settled=None if waited is None else draw(texts()),
@@ -794,3 +804,70 @@ def test_an_action_is_a_frozen_record_like_any_other() -> None:
         to=None,
     )
     assert an_action() != an_action(skipped=())
+
+
+# --- what calls itself text, and what calls itself an instant ----------------
+
+
+class _Member(str, enum.Enum):  # noqa: UP042 - the kind that prints as its own name
+    """Members that print as something else than they are."""
+
+    POLICY = "sub-status"
+    STATUS = "pending"
+    SUB_STATUS = "customer_input"
+    SETTLED = "remind_customer"
+
+
+def test_a_member_of_an_enum_is_the_text_that_it_is() -> None:
+    entered_at = datetime(2026, 3, 2, 9, tzinfo=UTC)
+    case = Case(
+        id=_Member.STATUS,
+        status=_Member.STATUS,
+        sub_status=_Member.SUB_STATUS,
+        entered_at=entered_at,
+        policy=_Member.POLICY,
+        settled=_Member.SETTLED,
+        settled_at=entered_at,
+        clones=(_Member.STATUS,),
+    )
+    desk = Workflow(documented.SUB_STATUS)
+    (action,) = desk.due([case], now=entered_at + timedelta(days=28))
+    assert action.key == "pending:1:close_pending"
+    texts_of = (case.id, case.status, case.sub_status, case.policy, case.settled, case.state, *case.clones)
+    assert {type(text) for text in texts_of} == {str}
+
+
+@pytest.mark.parametrize("field", ["status", "sub_status"])
+def test_a_whole_state_is_no_status(field: str) -> None:
+    data = {"id": "C-1", "status": "pending", "entered_at": "2026-03-02T09:00:00Z", field: "a.b"}
+    with pytest.raises(CaseDataError) as refused:
+        Case.from_dict(data)
+    assert str(refused.value) == (
+        f"case 'C-1': {field}: 'a.b' is a whole state: give status='a', sub_status='b'"
+    )
+
+
+def test_the_opening_is_an_instant_that_the_case_knows_of() -> None:
+    start = datetime(2026, 3, 2, 9, tzinfo=UTC)
+    later = start + timedelta(days=1)
+    assert Case(id="C-1", status="new", entered_at=start, opened_at=later).changed_at == later
+
+
+@pytest.mark.parametrize("stay", [2**63, 10**5000], ids=["one too many", "too many to show"])
+def test_a_stay_is_a_number_that_other_systems_can_keep(stay: int) -> None:
+    with pytest.raises(CaseDataError, match="stay: must be a whole number from 1 on, not"):
+        Case(id="C-1", status="new", entered_at=datetime(2026, 3, 2, tzinfo=UTC), stay=stay)
+
+
+class _NoTime(datetime):
+    """As some libraries mark a cell that is empty: a datetime that is none."""
+
+    def utcoffset(self) -> timedelta:
+        raise ValueError("no time")
+
+
+def test_a_datetime_that_is_none_is_refused() -> None:
+    with pytest.raises(CaseDataError) as refused:
+        Case(id="C-1", status="new", entered_at=_NoTime(2026, 3, 2))
+    assert [problem.path for problem in refused.value.problems] == ["entered_at"]
+    assert not isinstance(refused.value, NaiveTimeError)

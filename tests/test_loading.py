@@ -126,9 +126,10 @@ def test_errors_of_a_file_call_it_by_its_path(write: Callable[[str, str], Path])
 
 
 @pytest.mark.parametrize("source", [None, 3, [], b"sub-status"])
-def test_what_is_neither_a_name_nor_a_path_nor_a_mapping_is_a_type_error(source: Any) -> None:  # noqa: ANN401 - the wrong ones
-    with pytest.raises(TypeError):
+def test_what_is_neither_a_name_nor_a_path_nor_a_mapping_is_refused(source: Any) -> None:  # noqa: ANN401 - the wrong ones
+    with pytest.raises(PolicyError) as caught:
         load_policy(source)
+    assert str(caught.value) == f"policy: must be a name, a path or a mapping, not {source!r}"
 
 
 # --- files that cannot be read -----------------------------------------------

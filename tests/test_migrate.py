@@ -239,12 +239,42 @@ def test_the_furthest_timer_that_was_dealt_with_counts_as_settled(
     assert moved.settled_at == (MONDAY + 7 * DAY if settled else None)
 
 
-def test_a_timer_that_was_passed_over_counts_as_dealt_with(desk: Workflow) -> None:
+def test_a_timer_that_was_passed_over_has_not_been_dealt_with(desk: Workflow) -> None:
     case = case_in("waiting.customer")
     case = desk.settle(case, the_due(desk, case, NOW), at=NOW)
     assert case.history[-1].detail == ("tell",)
-    moved = desk.migrate(case, version_2(remind=False))
-    assert (moved.settled, moved.settled_at) == ("tell", NOW)
+    assert desk.migrate(case, desk).settled == "remind"
+    after = version_2(remind=False)
+    moved = desk.migrate(case, after)
+    assert (moved.settled, moved.settled_at) == (None, None)
+    assert the_due(after, moved, NOW).timer == "tell"
+
+
+def test_a_timer_that_is_still_to_come_comes_also_where_it_now_stands_first(desk: Workflow) -> None:
+    case = case_in("waiting.customer")
+    case = desk.settle(case, the_due(desk, case, MONDAY + 5 * DAY), at=MONDAY + 5 * DAY)
+    assert case.settled == "tell"
+    after = version_2(remind={"after": {"days": 6}}, tell={"after": {"days": 9}})
+    moved = desk.migrate(case, after, at=MONDAY + 5 * DAY)
+    assert moved.settled is None
+    assert [action.timer for action in after.forecast(moved, now=MONDAY + 5 * DAY)] == [
+        "remind",
+        "tell",
+        "close",
+    ]
+
+
+def test_a_closed_case_is_not_closed_sooner() -> None:
+    old = load_policy(DESK)
+    new = old.override(
+        {
+            "statuses": {"archived": {"closed": True}},
+            "timers": {"archive": {"in": "closed", "after": {"days": 365}, "to": "archived"}},
+        }
+    )
+    case = case_in("closed", entered_at=MONDAY)
+    moved = Workflow(old).migrate(case, Workflow(new), at=MONDAY + 200 * DAY)
+    assert (moved.stay, moved.entered_at) == (case.stay, MONDAY)
 
 
 def test_a_timer_that_closes_now_has_not_been_dealt_with_because_it_once_told() -> None:

@@ -280,11 +280,11 @@ def test_a_policy_is_frozen_in_all_its_parts() -> None:
             table["x"] = None
 
 
-@pytest.mark.parametrize("number", [1, 2, 1000])
+@pytest.mark.parametrize("number", [1, 2, 100])
 def test_a_repeat_can_be_as_many_as_this(number: int) -> None:
     table = changed("timers.remind.repeat", {"every": {"seconds": 1}, "times": number})
     assert len(load_policy(table).schedules["pending.us"]) == number + 1
-    assert MOST_REPEATS == 1000
+    assert MOST_REPEATS == 100
 
 
 @pytest.mark.parametrize(
@@ -723,27 +723,27 @@ WRONG: list[tuple[str, object, list[tuple[str, str]]]] = [
     (
         "timers.remind.repeat",
         {"every": {"days": 1}, "times": 0},
-        [("timers.remind.repeat.times", "a whole number from 1 to 1000, not 0")],
+        [("timers.remind.repeat.times", "a whole number from 1 to 100, not 0")],
     ),
     (
         "timers.remind.repeat",
         {"every": {"days": 1}, "times": 10**9},
-        [("timers.remind.repeat.times", "a whole number from 1 to 1000, not 1000000000")],
+        [("timers.remind.repeat.times", "a whole number from 1 to 100, not 1000000000")],
     ),
     (
         "timers.remind.repeat",
-        {"every": {"seconds": 1}, "times": 1001},
-        [("timers.remind.repeat.times", "a whole number from 1 to 1000, not 1001")],
+        {"every": {"seconds": 1}, "times": 101},
+        [("timers.remind.repeat.times", "a whole number from 1 to 100, not 101")],
     ),
     (
         "timers.remind.repeat",
         {"every": {"days": 1}, "times": 2.5},
-        [("timers.remind.repeat.times", "a whole number from 1 to 1000, not 2.5")],
+        [("timers.remind.repeat.times", "a whole number from 1 to 100, not 2.5")],
     ),
     (
         "timers.remind.repeat",
         {"every": {"days": 1}, "times": True},
-        [("timers.remind.repeat.times", "a whole number from 1 to 1000, not True")],
+        [("timers.remind.repeat.times", "a whole number from 1 to 100, not True")],
     ),
     (
         "timers.remind.repeat",
@@ -757,12 +757,12 @@ WRONG: list[tuple[str, object, list[tuple[str, str]]]] = [
     ),
     (
         "timers.remind.repeat",
-        {"every": {"days": 5_000}, "times": 1_000},
+        {"every": {"days": 50_000}, "times": 100},
         [("timers.remind.repeat", TOO_LONG)],
     ),
     (
         "timers.remind.repeat",
-        {"every": {"days": 3_652_059}, "times": 1_000},
+        {"every": {"days": 3_652_059}, "times": 100},
         [("timers.remind.repeat", TOO_LONG)],
     ),
     (
@@ -899,7 +899,7 @@ def test_a_number_with_a_point_is_no_whole_number() -> None:
         ("timers.remind.after.days", "a whole number, not 7.0")
     ]
     assert problems_of(changed("timers.remind.repeat", {"every": {"days": 1}, "times": 2.0})) == [
-        ("timers.remind.repeat.times", "a whole number from 1 to 1000, not 2.0")
+        ("timers.remind.repeat.times", "a whole number from 1 to 100, not 2.0")
     ]
 
 
@@ -1245,10 +1245,6 @@ def test_there_must_be_something_to_remove() -> None:
         ({"statuses": {"new": {"label": False}}}, "statuses.new.label: must be text, not False"),
         ({"statuses": False}, "statuses: is missing"),
         ({"timers": 3}, "timers: must be a table of named tables, not 3"),
-        (
-            {"timers": {"remind": {"to": "closed"}}},
-            "timers.remind.kind: a timer with a 'to' has no kind of its own",
-        ),
         ({"extends": "sub-status"}, "extends: unknown key"),
         ({"timers": {"new_one": {"after": {"days": 1}}}}, "timers.new_one.in: is missing"),
     ],

@@ -24,6 +24,9 @@ from typing import Literal, TypeAlias
 
 import attrs
 
+from casestate.clock import FIRST, instant
+from casestate.errors import PolicyError, Problem, shown
+
 
 __all__ = ["WEEKDAYS", "Calendar", "Length", "Unit", "zone"]
 
@@ -34,11 +37,10 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TICK = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
-_FIRST = datetime.min.replace(tzinfo=UTC)
 
 
 def zone(name: str) -> tzinfo:
-    """The time zone of an IANA name; raises `ValueError` if there is none."""
+    """The time zone of an IANA name; raises `PolicyError` if there is none."""
     if name == "UTC":
         return UTC
     from zoneinfo import ZoneInfo  # noqa: PLC0415 - a policy in UTC needs no time zone database
@@ -46,7 +48,7 @@ def zone(name: str) -> tzinfo:
     try:
         return ZoneInfo(name)
     except (LookupError, OSError, ValueError) as error:
-        raise ValueError(name) from error
+        raise PolicyError("calendar", [Problem("calendar.zone", f"no time zone {shown(name)}")]) from error
 
 
 @attrs.frozen
@@ -121,11 +123,17 @@ class Calendar:
         return tuple(region for region in self.holidays if isinstance(region, str))
 
     def add(self, start: datetime, length: Length) -> datetime | None:
-        """The instant ``length`` after ``start``, an instant in UTC; none beyond the year 9999.
+        """The instant ``length`` after the instant ``start``; none beyond the year 9999.
 
         A stay that begins on a day off counts its business days from the start
         of the next business day.
+
+        Raises `NaiveTimeError` or `InstantError` for a ``start`` that is none, and
+        `PolicyError` for a zone that does not exist.
         """
+        return self._add(instant(start, "start"), length)
+
+    def _add(self, start: datetime, length: Length) -> datetime | None:
         try:
             if length.unit == "elapsed":
                 return start + length.nominal
@@ -139,8 +147,9 @@ class Calendar:
     def cutoff(self, now: datetime, length: Length) -> datetime | None:
         """The latest ``start`` for which ``add(start, length) <= now``; none if there is none.
 
-        Exact to the microsecond. A calendar cutoff costs about forty calls of `add`.
+        Exact to the microsecond. Raises as `add` does. A calendar cutoff costs about forty calls of `add`.
         """
+        now = instant(now, "now")
         if length.unit == "elapsed":
             try:
                 return now - length.nominal
@@ -148,17 +157,17 @@ class Calendar:
                 return None
 
         def is_due(start: datetime) -> bool:
-            due = self.add(start, length)
+            due = self._add(start, length)
             return due is not None and due <= now
 
         late = now  # a calendar length is a day at least: what begins now is never due now
         step = _DAY * 2
         early = now
         while not is_due(early):
-            if early == _FIRST:
+            if early == FIRST:
                 return None
             late = early
-            early = early - step if early - _FIRST > step else _FIRST
+            early = early - step if early - FIRST > step else FIRST
             step *= 2
         ticks = (late - early) // _TICK
         low, high = 0, ticks

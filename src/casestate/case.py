@@ -12,7 +12,7 @@ import sys
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, TypeVar, cast, final
 
 import attrs
 
@@ -122,6 +122,7 @@ class Change(ChangeDraft):
         }
 
 
+@final
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class Case(CaseDraft):
     """Where a case stands. Only ``id``, ``status`` (``sub_status``) and ``entered_at`` are needed.
@@ -171,8 +172,8 @@ class Case(CaseDraft):
         data["history"] = [change.to_dict() for change in self.history]
         return data
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, object]) -> Case:
+    @staticmethod
+    def from_dict(data: Mapping[str, object]) -> Case:
         """Read a case from a mapping such as `to_dict` writes; instants are ISO 8601 text or datetimes.
 
         Raises `CaseDataError` with a problem for each field that cannot be; if one
@@ -180,7 +181,7 @@ class Case(CaseDraft):
         """
         if not isinstance(data, Mapping):
             raise CaseDataError("case", [Problem("", f"must be a mapping of fields, not {shown(data)}")])
-        return _filled(cls, CaseDraft(), _Fields(data, textual=True).case())
+        return _filled(Case, CaseDraft(), _Fields(data, textual=True).case())
 
 
 def standing(policy: str | None, state: str, settled: str | None) -> str:
@@ -188,6 +189,8 @@ def standing(policy: str | None, state: str, settled: str | None) -> str:
     return sys.intern(f"{policy or ''}/{state}/{settled or ''}")
 
 
+_MOST: Final = (1 << 63) - 1
+"""The highest whole number that databases and dataframes keep."""
 _INSTANTS: Final = ("entered_at", "settled_at", "opened_at")
 
 
@@ -211,8 +214,8 @@ class _Fields:
         self.known(_FIELDS, required=("id", "status", "entered_at"))
         fields: dict[str, object] = {
             "id": self.text("id"),
-            "status": self.word("status"),
-            "sub_status": self.optional("sub_status", self.word),
+            "status": self.part("status"),
+            "sub_status": self.optional("sub_status", self.part),
             "entered_at": self.instant("entered_at"),
             "policy": self.optional("policy", self.word),
             "stay": self.count(self.data.get("stay", 1), "stay"),
@@ -225,13 +228,7 @@ class _Fields:
             "clones": self.several("clones"),
             "history": self.history(),
         }
-        if (fields["settled"] is None) != (fields["settled_at"] is None) and not self.problems:
-            here, there = ("settled_at", "settled") if fields["settled"] else ("settled", "settled_at")
-            self.wrong(here, f"is missing: {there} says that a timer of this stay has been settled")
-        if isinstance(settled_at := fields["settled_at"], datetime) and not self.problems:
-            entered_at = cast("datetime", fields["entered_at"])
-            if settled_at < entered_at:
-                self.wrong("settled_at", f"{settled_at} is before the stay began ({entered_at})")
+        self.settling(fields)
         self.check(f"case {shown(self.data.get('id', '(without an id)'))}")
         sub_status = fields["sub_status"]
         state = fields["status"] if sub_status is None else f"{fields['status']}.{sub_status}"
@@ -242,10 +239,20 @@ class _Fields:
         fields["changed_at"] = self.latest(fields)
         return fields
 
+    def settling(self, fields: Mapping[str, object]) -> None:
+        """Check that what is said of the last settled timer fits together."""
+        bad = {problem.path for problem in self.problems}
+        for here, there in (("settled_at", "settled"), ("settled", "settled_at")):
+            if fields[here] is None and fields[there] is not None and not {here, there} & bad:
+                self.wrong(here, f"is missing: {there} says that a timer of this stay has been settled")
+        entered_at, settled_at = fields["entered_at"], fields["settled_at"]
+        if isinstance(settled_at, datetime) and isinstance(entered_at, datetime) and settled_at < entered_at:
+            self.wrong("settled_at", f"{settled_at} is before the stay began ({entered_at})")
+
     @staticmethod
     def latest(fields: Mapping[str, object]) -> datetime:
         history = cast("tuple[Change, ...]", fields["history"])
-        known = (fields["entered_at"], fields["settled_at"], history[-1].at if history else None)
+        known = (*(fields[name] for name in _INSTANTS), history[-1].at if history else None)
         return max(moment for moment in known if isinstance(moment, datetime))
 
     def history(self) -> tuple[Change, ...]:
@@ -314,12 +321,21 @@ class _Fields:
         value = self.data.get(name)
         if value is not None and (not isinstance(value, str) or not value):
             self.wrong(name, f"must be text, not {shown(value)}")
-        return cast("str", value)
+        # A subclass (an enum's member, say) may print and compare by rules of its own.
+        return str.__str__(value) if isinstance(value, str) else cast("str", value)
 
     def word(self, name: str) -> str:
         """Text that many cases share: kept once."""
         value = self.text(name)
-        return sys.intern(value) if type(value) is str else value
+        return sys.intern(value) if isinstance(value, str) else value
+
+    def part(self, name: str) -> str:
+        """Half of a state: status and sub-status stand apart."""
+        value = self.word(name)
+        if isinstance(value, str) and "." in value:
+            status, _, sub_status = value.partition(".")
+            self.wrong(name, f"{value!r} is a whole state: give status={status!r}, sub_status={sub_status!r}")
+        return value
 
     def entries(self, value: object, path: str) -> Sequence[object]:
         if isinstance(value, (list, tuple)):
@@ -332,10 +348,10 @@ class _Fields:
         for number, entry in enumerate(entries):
             if not isinstance(entry, str) or not entry:
                 self.wrong(f"{name}[{number}]", f"must be text, not {shown(entry)}")
-        return cast("tuple[str, ...]", tuple(entries))
+        return tuple(str.__str__(entry) for entry in entries if isinstance(entry, str))
 
     def count(self, value: object, name: str) -> int:
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST:
             self.wrong(name, f"must be a whole number from 1 on, not {shown(value)}")
         return cast("int", value)
 
@@ -347,7 +363,7 @@ class _Fields:
             except InstantError as error:
                 self.naive = self.naive or isinstance(error, NaiveTimeError)
                 self.problems.append(Problem(name, str(error).removeprefix(f"{name}: ")))
-        return cast("datetime", value)
+        return cast("datetime", None)
 
 
 class ActionDraft(_Draft):

@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from casestate.errors import InstantError, NaiveTimeError, TimeOrderError
 
 
-__all__ = ["Clock", "ManualClock", "format_instant", "instant", "parse_instant", "utc_now"]
+__all__ = ["FIRST", "Clock", "ManualClock", "format_instant", "instant", "parse_instant", "utc_now"]
+
+FIRST: Final = datetime.min.replace(tzinfo=UTC)
+"""The first instant that there is."""
 
 Clock = Callable[[], datetime]
 """Anything that returns an aware datetime when called."""
@@ -35,15 +39,17 @@ def instant(value: object, what: str) -> datetime:
         return value
     if not isinstance(value, datetime):
         raise InstantError(what, value)
-    if value.utcoffset() is None:
-        raise NaiveTimeError(what, value)
     try:
-        utc = value.astimezone(UTC)
-    except OverflowError:
+        naive = value.utcoffset() is None
+        utc = value if naive else value.astimezone(UTC)
+        # A subclass (a pandas Timestamp, a frozen clock's datetime) may compare by rules of its own,
+        # and no hour is repeated in UTC.
+        plain = datetime.combine(utc.date(), utc.time(), UTC).replace(fold=0)
+    except Exception:  # noqa: BLE001 - a tzinfo, and what calls itself a datetime, is anybody's code
         raise InstantError(what, value) from None
-    # A subclass (a pandas Timestamp, a frozen clock's datetime) may compare by rules of its own,
-    # and no hour is repeated in UTC.
-    return datetime.combine(utc.date(), utc.time(), UTC).replace(fold=0)
+    if naive:
+        raise NaiveTimeError(what, value)
+    return plain
 
 
 def parse_instant(text: object, what: str) -> datetime:
@@ -90,11 +96,12 @@ class ManualClock:
     def advance(self, delta: timedelta = timedelta(0), **units: float) -> datetime:
         """Move the clock on by a `timedelta`, or by its keywords (``days=7``); return the new now.
 
-        Raises `TimeOrderError` if that goes back, `InstantError` beyond the year 9999.
+        Raises `TimeOrderError` if that goes back, `InstantError` beyond the year 9999
+        and for what is no length.
         """
         try:
             later = self._now + delta + timedelta(**units)
-        except OverflowError:
+        except (OverflowError, TypeError, ValueError):
             raise InstantError("ManualClock.advance", f"{self._now} + {units or delta}") from None
         return self.set(later)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -28,4 +30,7 @@ def regions() -> Sequence[str]:
 def days_off(region: str, year: int) -> frozenset[date]:
     """The public holidays of ``region`` in ``year``: a pure function of both, remembered."""
     country, _, subdivision = region.partition("-")
-    return frozenset(package.country_holidays(country, subdiv=subdivision or None, years=year))
+    with warnings.catch_warnings():
+        # Some calendars are known up to a certain year only; a sweep is no place to hear of it.
+        warnings.simplefilter("ignore")
+        return frozenset(package.country_holidays(country, subdiv=subdivision or None, years=year))

@@ -35,7 +35,11 @@ def load_policy(source: str | os.PathLike[str] | Mapping[str, object]) -> Policy
         return _policy(source, name if isinstance(name, str) and name else "policy", Path(), ())
     if isinstance(source, str) and source in BUILT_IN:
         return _built_in(source)
-    path = Path(source)
+    try:
+        path = Path(source)
+    except TypeError:
+        message = f"must be a name, a path or a mapping, not {shown(source)}"
+        raise PolicyError("policy", [Problem("", message)]) from None
     data = _parsed(_text(path, str(path), str(path), ""), str(path))
     return _policy(data, str(path), path.parent, (_resolved(path),))
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 from transitions import Machine
 
 from casestate.case import standing
-from casestate.errors import MissingArgument, UnknownStatus
+from casestate.errors import MissingArgument, UnknownStatus, shown
 from casestate.policy import PREVIOUS
 
 
@@ -67,7 +67,7 @@ class Step:
         """Where the row leads, given the arguments of the event; none for an internal transition.
 
         Raises `MissingArgument` if one lacks or is not wanted, `UnknownStatus`
-        for a sub-status or previous state that the policy does not have.
+        for a sub-status that the policy does not have.
         """
         needs_sub_status = self.chosen_by == "sub_status"
         if needs_sub_status or sub_status is not None:
@@ -76,9 +76,9 @@ class Step:
             self._check(case_id, "assignee", assignee, wanted=self.needs_assignee)
         if self.chosen_by is None:
             return self.to
-        choice = sub_status if needs_sub_status else previous
-        if choice is None or choice not in self.choices:
-            raise UnknownStatus(str(choice), tuple(self.choices), f"case {case_id!r}: {self.chosen_by}")
+        choice = cast("str", sub_status if needs_sub_status else previous)
+        if choice not in self.choices:
+            raise UnknownStatus(choice, tuple(self.choices), f"case {case_id!r}: sub_status")
         return self.choices[choice]
 
     def _check(
@@ -92,11 +92,11 @@ class Step:
     ) -> None:
         if not wanted and value is not None:
             raise MissingArgument(
-                case_id, self.event, name, f"takes no {name}= here, but {value!r} was given"
+                case_id, self.event, name, f"takes no {name}= here, but {shown(value)} was given"
             )
         if wanted and (not isinstance(value, str) or not value):
             choices = f" (one of: {', '.join(known)})" if known else ""
-            raise MissingArgument(case_id, self.event, name, f"needs {name}={choices}, not {value!r}")
+            raise MissingArgument(case_id, self.event, name, f"needs {name}={choices}, not {shown(value)}")
 
 
 class Table:
@@ -120,7 +120,10 @@ class Table:
 
 
 def context(*, assigned: bool, previous: bool) -> int:
-    """What of a case, beside its state, decides which row matches, as an index from 0 to 3."""
+    """What of a case, beside its state, decides which row matches, as an index from 0 to 3.
+
+    ``previous`` is whether it has a previous state that a row can lead back to.
+    """
     return 2 * assigned + previous
 
 
@@ -150,7 +153,7 @@ class _Guard:
         given = event.kwargs
         previous = given.get("previous")
         if not self.matches(
-            by=given.get("by"), assigned=bool(given.get("assigned")), previous=previous is not None
+            by=given.get("by"), assigned=bool(given.get("assigned")), previous=previous in self.step.choices
         ):
             return False
         to = self.step.target(

@@ -38,7 +38,7 @@ SYSTEM: Final = "system"
 CLONE: Final = "clone"
 """The event that begins a new, linked case."""
 ROLES: Final = ("customer", "agent", SYSTEM)
-MOST_REPEATS: Final = 1000
+MOST_REPEATS: Final = 100
 
 _T = TypeVar("_T")
 _NAME: Final = r"[a-z][a-z0-9_]*"
@@ -52,8 +52,12 @@ _TEXTS: Final = ("label", "meaning", "action_required", "waiting_on")
 _ANY_LENGTH: Final = Length("elapsed", 1)
 """Stands for a length that could not be read and has been reported."""
 _TOO_LONG: Final = "can never come due: it is longer than time goes on (the year 9999)"
-_NAMED_TABLES: Final = (("statuses",), ("statuses", "*", "sub_statuses"), ("timers",))
-_VALUES: Final = ("after", "notice", "every", "repeat")
+_VALUES: Final = ("after", "notice", "repeat")
+
+
+def _in_order(table: Mapping[str, object]) -> tuple[tuple[str, object], ...]:
+    """Tables that differ in their order only say different things: it breaks ties between timers."""
+    return tuple(table.items())
 
 
 @attrs.frozen(kw_only=True)
@@ -70,7 +74,7 @@ class Status:
     action_required: str | None = None
     waiting_on: str | None = None
     closed: bool = False
-    sub_statuses: Mapping[str, Status] = MappingProxyType({})
+    sub_statuses: Mapping[str, Status] = attrs.field(default=MappingProxyType({}), eq=_in_order)
 
 
 @attrs.frozen(kw_only=True)
@@ -144,9 +148,9 @@ class Policy:
     initial: str
     roles: tuple[str, ...] = ROLES
     calendar: Calendar = attrs.field(factory=Calendar)
-    statuses: Mapping[str, Status]
+    statuses: Mapping[str, Status] = attrs.field(eq=_in_order)
     transitions: tuple[Transition, ...] = ()
-    timers: Mapping[str, Timer] = MappingProxyType({})
+    timers: Mapping[str, Timer] = attrs.field(default=MappingProxyType({}), eq=_in_order)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object], *, source: str = "policy") -> Policy:
@@ -183,9 +187,16 @@ class Policy:
         Raises `PolicyError` with every problem there is.
         """
         problems: list[Problem] = []
+        rows: object = None
         if isinstance(data, Mapping):
+            rows = data.get("transitions")
             data = _overlay(self.to_dict(), data, (), problems)
-        return _Reader(source or self.name).policy(data, problems)
+        try:
+            return _Reader(source or self.name).policy(data, problems)
+        except PolicyError as error:
+            own_rows = len(cast("Sequence[object]", rows)) if isinstance(rows, (list, tuple)) else 0
+            found = [_where_written(problem, own_rows) for problem in error.problems]
+            raise PolicyError(error.subject, found) from None
 
     def __reduce__(self) -> tuple[Callable[..., Policy], tuple[dict[str, object]]]:
         return (Policy.from_dict, (self.to_dict(),))
@@ -312,11 +323,8 @@ def _overlay(
 ) -> dict[str, object]:
     """``top`` laid over ``base``; neither is changed. Adds a problem where there is nothing to remove."""
     merged = dict(base)
-    holds_named_tables = any(
-        len(place) == len(pattern)
-        and all(part in ("*", here) for part, here in zip(pattern, place, strict=True))
-        for pattern in _NAMED_TABLES
-    )
+    holds_named_tables = place in (("statuses",), ("timers",)) or place[2:] == ("sub_statuses",)
+    is_timer = len(place) == 2 and place[0] == "timers"
     for key, value in top.items():
         old = base.get(key)
         if value is False and isinstance(old, Mapping):
@@ -326,12 +334,25 @@ def _overlay(
             problems.append(Problem(path, f"nothing to remove{_hint(key, base)}"))
         elif key == "transitions" and not place and isinstance(value, (list, tuple)):
             merged[key] = [*value, *cast("list[object]", base[key])]
-        elif isinstance(value, Mapping) and isinstance(old, Mapping) and key not in _VALUES:
+        elif isinstance(value, Mapping) and isinstance(old, Mapping) and not (is_timer and key in _VALUES):
             below, above = cast("Mapping[str, object]", old), cast("Mapping[str, object]", value)
             merged[key] = _overlay(below, above, (*place, key), problems)
         else:
             merged[key] = value
+    if is_timer:  # a target given takes the place of the kind below it, and the reverse
+        for given, gone in (("to", "kind"), ("kind", "to")):
+            if given in top and gone not in top:
+                merged.pop(gone, None)
     return merged
+
+
+def _where_written(problem: Problem, own_rows: int) -> Problem:
+    """A problem of a merged policy: the rows of the base stand after the overlay's ``own_rows``."""
+    row = re.match(r"transitions\[([0-9]+)\]", problem.path)
+    if row is None or int(row[1]) < own_rows:
+        return problem
+    rest = problem.path[row.end() :]
+    return Problem(f"base.transitions[{int(row[1]) - own_rows}]{rest}", problem.message)
 
 
 def _hint(name: object, known: Iterable[str]) -> str:
@@ -366,7 +387,7 @@ class _Checks:
         if self.sound("initial"):
             yield from self.target("initial", self.policy.initial)
         for number, row in enumerate(self.policy.transitions):
-            yield from self.row(f"transitions[{number}]", row)
+            yield from self.row(number, row)
         for name, timer in self.policy.timers.items():
             yield from self.timer(f"timers.{name}", timer)
         yield from self.schedules()
@@ -381,11 +402,12 @@ class _Checks:
     def sound(self, path: str) -> bool:
         return not any(re.match(rf"{re.escape(path)}(?![a-z0-9_])", broken) for broken in self.broken)
 
-    def row(self, path: str, row: Transition) -> Iterator[Problem]:
+    def row(self, number: int, row: Transition) -> Iterator[Problem]:
+        path = f"transitions[{number}]"
         if self.sound(f"{path}.by") and self.sound("roles"):
-            for number, role in enumerate(row.by):
+            for place, role in enumerate(row.by):
                 if role not in self.policy.roles:
-                    here = f"{path}.by[{number}]" if len(row.by) > 1 else f"{path}.by"
+                    here = f"{path}.by[{place}]" if len(row.by) > 1 else f"{path}.by"
                     yield Problem(here, f"unknown role {shown(role)}{_hint(role, self.policy.roles)}")
         yield from self.patterns(f"{path}.from", row.from_)
         if row.refuse and (row.to is not None or row.needs):
@@ -396,7 +418,14 @@ class _Checks:
         if row.to is None or not self.sound(f"{path}.to"):
             return
         yield from self.target(f"{path}.to", row.to, also=(*asking, PREVIOUS))
-        if SYSTEM in row.by and self.meets(row.from_, row.to):
+        refused = {
+            state
+            for earlier in self.policy.transitions[:number]
+            if earlier.refuse and earlier.event == row.event and SYSTEM in earlier.by and earlier.when is None
+            for state in self.policy.matching(earlier.from_)
+        }
+        sources = set(self.policy.matching(row.from_)) - refused
+        if SYSTEM in row.by and not sources.isdisjoint(self.policy.matching([row.to])):
             yield Problem(f"{path}.to", f"a row by {SYSTEM} would restart the timers of the state it is in")
 
     def timer(self, path: str, timer: Timer) -> Iterator[Problem]:
@@ -447,9 +476,6 @@ class _Checks:
             )
         elif state not in known:
             yield Problem(path, f"unknown state {shown(state)}{_hint(state, known)}")
-
-    def meets(self, from_: Sequence[str], to: str) -> bool:
-        return not set(self.policy.matching(from_)).isdisjoint(self.policy.matching([to]))
 
 
 # --- reading -----------------------------------------------------------------
@@ -690,12 +716,11 @@ class _Reader:
         if not isinstance(data, Mapping):
             self.wrong(path, f"must be a table of named tables, not {shown(data)}")
             return MappingProxyType({})
-        data = cast("Mapping[str, object]", data)
-        for key in data:
-            self.name(key, f"{path}.{key}")
-        return MappingProxyType(
-            {str(key): read(str(key), value, f"{path}.{key}") for key, value in data.items()}
-        )
+        named = {
+            self.name(key, f"{path}.{key}") or str(key): value
+            for key, value in cast("Mapping[str, object]", data).items()
+        }
+        return MappingProxyType({name: read(name, value, f"{path}.{name}") for name, value in named.items()})
 
     def optional(
         self, table: Mapping[str, object], key: str, path: str, read: Callable[[object, str], _T]
@@ -729,7 +754,7 @@ class _Reader:
                 seen.add(entry)
         if not entries and not empty and len(self.problems) == before:
             self.wrong(path, "must name at least one")
-        return tuple(entry for entry in entries if isinstance(entry, str))
+        return tuple(str.__str__(entry) for entry in entries if isinstance(entry, str))
 
     def name(self, value: object, path: str, pattern: str = _NAME) -> str:
         if not isinstance(value, str) or not re.fullmatch(pattern, value):
@@ -740,13 +765,13 @@ class _Reader:
                 f"beginning with a letter, not {shown(value)}",
             )
             return ""
-        return value
+        return str.__str__(value)  # an enum's member would print as something else
 
     def text(self, value: object, path: str) -> str:
         if not isinstance(value, str) or not value:
             self.wrong(path, f"must be text, not {shown(value)}")
             return ""
-        return value
+        return str.__str__(value)
 
     def flag(self, value: object, path: str) -> bool:
         if not isinstance(value, bool):
@@ -757,7 +782,7 @@ class _Reader:
         if value not in known:
             self.wrong(path, f"{shown(value)} is none of them{_hint(value, known)}")
             return known[0]
-        return cast("str", value)
+        return str.__str__(cast("str", value))
 
     @staticmethod
     def whole(value: object) -> bool:

@@ -8,23 +8,22 @@ adds lengths to the instants of a case, `Schedule.cutoffs` subtracts them from
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import attrs
 
 from casestate.case import standing
+from casestate.clock import FIRST
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from casestate.calendars import Calendar, Length
     from casestate.policy import Policy, Timer
 
 __all__ = ["Cutoff", "Reach", "Schedule", "Sweep", "schedules"]
-
-_NEVER: Final = datetime.min.replace(tzinfo=UTC)
 
 
 @attrs.frozen(kw_only=True)
@@ -106,6 +105,16 @@ class Schedule:
         warned = self.calendar.add(settled_at, notice)
         return None if warned is None else max(due, warned)
 
+    def furthest_due(
+        self, position: int, entered_at: datetime, settled_at: datetime | None, now: datetime
+    ) -> int | None:
+        """The furthest timer that a case can reach and that is due at ``now``, by its index, if any is."""
+        for index in reversed(self.reachable(position)):
+            due = self.due_at(index, position, entered_at, settled_at)
+            if due is not None and due <= now:
+                return index
+        return None
+
     def cutoffs(self, now: datetime) -> Iterator[Cutoff]:
         """The rows of this state at ``now``: by position, furthest timer first."""
         status, _, sub_status = self.state.partition(".")
@@ -163,8 +172,8 @@ def schedules(policy: Policy) -> Mapping[str, Schedule]:
     return {state: Schedule(state, timers, policy.calendar) for state, timers in policy.schedules.items()}
 
 
-Reach: TypeAlias = tuple[Cutoff, Schedule, int, int, tuple[str, ...]]
-"""A timer that a case can reach: cutoff, schedule, position of the case, index, timers passed over."""
+Reach: TypeAlias = tuple[Cutoff, Schedule, int, int]
+"""A timer that a case can reach: its cutoff and schedule, the position of the case, the timer's index."""
 
 
 class Sweep:
@@ -185,11 +194,9 @@ class Sweep:
             found: dict[str | None, list[Reach]] = {settled: [] for settled in schedule.positions}
             for cutoff in schedule.cutoffs(now):
                 position, index = schedule.positions[cutoff.settled], schedule.positions[cutoff.timer] - 1
-                found[cutoff.settled].append(
-                    (cutoff, schedule, position, index, schedule.passed_over(position, index))
-                )
+                found[cutoff.settled].append((cutoff, schedule, position, index))
             for settled, reaches in found.items():
-                latest = max((cutoff.entered_until for cutoff, *_ in reaches), default=_NEVER)
+                latest = max((cutoff.entered_until for cutoff, *_ in reaches), default=FIRST)
                 for name in (policy, None):  # a case that another system keeps may name no policy
                     key = standing(name, schedule.state, settled)
                     self.latest[key] = latest

@@ -7,6 +7,7 @@ nothing, closes nothing and never waits; the caller acts, then settles.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
@@ -27,6 +28,7 @@ from casestate.errors import (
     UnknownStatus,
     nearest,
     one_of,
+    shown,
 )
 from casestate.machine import Step, Table, Target, compile_table, context, live, target
 from casestate.policy import CLONE, SYSTEM, Policy
@@ -34,7 +36,7 @@ from casestate.schedule import Cutoff, Reach, Schedule, Sweep, schedules
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
     from datetime import datetime
 
     from transitions import Machine
@@ -75,8 +77,11 @@ class Workflow:
 
     def __init__(self, policy: Policy, clock: Clock = utc_now) -> None:
         if not isinstance(policy, Policy):
-            message = f"a Workflow takes a Policy (see load_policy), not {policy!r}"
+            message = f"a Workflow takes a Policy (see load_policy), not {shown(policy)}"
             raise PolicyError("Workflow", [Problem("policy", message)])
+        if not callable(clock):
+            message = f"must be something to call, such as utc_now, not {shown(clock)}"
+            raise PolicyError("Workflow", [Problem("clock", message)])
         self._policy = policy
         self._clock = clock
         self._table: Table = compile_table(policy)
@@ -173,8 +178,13 @@ class Workflow:
         return self._permitted(case, by)
 
     def _permitted(self, case: Case, by: str | None) -> tuple[str, ...]:
-        index = context(assigned=case.assignee is not None, previous=case.previous is not None)
+        index = context(assigned=case.assignee is not None, previous=self._can_go_back(case))
         return self._table.permitted[case.state, by][index]
+
+    def _can_go_back(self, case: Case) -> bool:
+        """Whether the case has a previous state: one of this policy, and not of its own status."""
+        previous = self._states.get(case.previous or "")
+        return previous is not None and previous[0] != case.status
 
     def _step(
         self, steps: Mapping[tuple[str, str, str], tuple[Step | None, ...]], case: Case, event: str, by: str
@@ -182,10 +192,12 @@ class Workflow:
         """What the event does to the case; raises why it does nothing."""
         try:
             found = steps.get((case.state, event, by))
-        except AttributeError:
+        except (AttributeError, TypeError):
             raise self._refusal(case, event, by) from None
         if found and (case.policy is None or case.policy == self._policy.name):
             step = found[2 * (case.assignee is not None) + (case.previous is not None)]  # `context`, inline
+            if step is not None and step.chosen_by == "previous" and not self._can_go_back(case):
+                step = found[context(assigned=case.assignee is not None, previous=False)]
             if step is not None:
                 return step
         raise self._refusal(case, event, by)
@@ -210,8 +222,8 @@ class Workflow:
     def _not_before(self, case: Case, at: datetime | None, actor: str | None = None) -> datetime:
         """The instant of a change, which is not before the last one; and whoever makes it has a name."""
         if actor is not None and (not isinstance(actor, str) or not actor):
-            raise CaseDataError(f"case {case.id!r}", [Problem("actor", f"must be text, not {actor!r}")])
-        moment = instant(self._clock() if at is None else at, "at")
+            raise CaseDataError(f"case {case.id!r}", [Problem("actor", f"must be text, not {shown(actor)}")])
+        moment = self._moment(at, "at")
         if moment < case.changed_at:
             raise TimeOrderError(f"case {case.id!r}: at", moment, case.changed_at, _SKEW)
         return moment
@@ -233,8 +245,9 @@ class Workflow:
         Raises `NaiveTimeError` or `InstantError` at once; while it runs
         `UnknownStatus` or `CaseDataError`.
         """
-        if isinstance(cases, Case):
-            raise CaseDataError("cases", [Problem("", "must be an iterable of Case objects, not one Case")])
+        if not isinstance(cases, Iterable):
+            message = f"must be an iterable of Case objects, not {shown(cases)}"
+            raise CaseDataError("cases", [Problem("", message)])
         return self._due(cases, self._sweep_at(now), on_error)
 
     def _due(
@@ -257,30 +270,20 @@ class Workflow:
                         raise error from None
                     on_error(case, error)
                 continue
-            action = self._action(case, found)
+            action = self._first(case, found)
             if action is not None:
                 yield action
 
     @staticmethod
-    def _action(case: Case, reaches: Iterable[Reach]) -> Action | None:
+    def _first(case: Case, reaches: Iterable[Reach]) -> Action | None:
+        """The action of the first row of the cutoff table that holds for the case."""
         settled_at = case.settled_at
-        for cutoff, schedule, position, index, skipped in reaches:
+        for cutoff, schedule, position, index in reaches:
             if case.entered_at <= cutoff.entered_until and (
                 cutoff.settled_until is None
                 or (settled_at is not None and settled_at <= cutoff.settled_until)
             ):
-                action: Any = ActionDraft()
-                action.case_id = case.id
-                action.stay = case.stay
-                action.entered_at = case.entered_at
-                action.timer = cutoff.timer
-                action.kind = cutoff.kind
-                action.audience = cutoff.audience
-                action.due_at = schedule.due_at(index, position, case.entered_at, settled_at)
-                action.to = cutoff.to
-                action.skipped = skipped
-                action.__class__ = Action
-                return cast("Action", action)
+                return _action(case, schedule, position, index)
         return None
 
     def _sweep_at(self, now: datetime | None) -> Sweep:
@@ -324,14 +327,15 @@ class Workflow:
     def _forecast(self, case: Case, now: datetime) -> Iterator[Action]:
         while (due_at := self.next_due(case)) is not None:
             now = max(now, due_at)
-            action = cast("Action", self._evaluate(case, now))
+            action = cast("Action", self._evaluate(case, now))  # the next timer is due by now
             yield action
             case = self._settled(case, action.timer, now)
 
     def _evaluate(self, case: Case, now: datetime) -> Action | None:
-        """What is due for one case, by the cutoffs of its own state alone."""
-        sweep = Sweep(self._policy.name, [self._schedules[case.state]], now)
-        return next(self._due([case], sweep, None), None)
+        """What is due for one case, by the due instants themselves: no table is worth making for one."""
+        schedule, position = self._position(case)
+        index = schedule.furthest_due(position, case.entered_at, case.settled_at, now)
+        return None if index is None else _action(case, schedule, position, index)
 
     def explain(self, case: Case, *, now: datetime | None = None) -> tuple[Explanation, ...]:
         """Why each timer of the case's state is, or is not, what a sweep at ``now`` returns.
@@ -353,11 +357,7 @@ class Workflow:
         due_at = schedule.due_at(index, position, case.entered_at, case.settled_at)
         if index < position:
             due_at = schedule.counted_from_entry(index, case.entered_at)
-            passed = any(
-                timer.name in change.detail
-                for change in case.history
-                if change.stay == case.stay and change.by == SYSTEM and isinstance(change.detail, tuple)
-            )
+            passed = timer.name in _passed_over(case)
             verdict = "passed_over" if passed else "settled"
             settled_at = (
                 f" at {format_instant(cast('datetime', case.settled_at))}"
@@ -420,6 +420,8 @@ class Workflow:
         `TimeOrderError`, `NaiveTimeError` or `InstantError`.
         """
         schedule, position = self._position(case)
+        if not isinstance(action, Action):
+            raise CaseDataError("action", [Problem("", f"must be an Action, not {shown(action)}")])
         index = schedule.positions.get(action.timer, 0) - 1
         reason = _stale(case, action, index, position)
         if reason:
@@ -453,8 +455,8 @@ class Workflow:
         """The case under another version of its policy, as of ``at``, with an entry in its history.
 
         ``states`` maps states of this policy to states of the other; it must
-        cover every state that is gone. A case whose state is mapped begins a new
-        stay. One whose state stays keeps its stay and what has been settled of
+        cover every state that is gone. A case that is moved to another state begins a
+        new stay. One whose state stays keeps its stay and what has been settled of
         it, except where it would then be closed sooner than under the old policy,
         or with less warning left than a longer ``notice`` of the new one
         promises: there a new stay begins at ``at``.
@@ -462,7 +464,7 @@ class Workflow:
         Raises `PolicyError` with every state that either policy does not have or
         the map does not cover, and what `apply` raises for the case and the instant.
         """
-        mapping = self._state_map(to_workflow, states or {})
+        mapping = self._state_map(to_workflow, {} if states is None else states)
         self._position(case)
         moment = self._not_before(case, at)
         new = to_workflow._policy
@@ -502,6 +504,12 @@ class Workflow:
         )
 
     def _state_map(self, to_workflow: Workflow, states: Mapping[str, str]) -> Mapping[str, str]:
+        if not isinstance(to_workflow, Workflow):
+            message = f"must be a Workflow, not {shown(to_workflow)}"
+            raise PolicyError("migrate", [Problem("to_workflow", message)])
+        if not isinstance(states, Mapping):
+            message = f"must map old states to new ones, not be {shown(states)}"
+            raise PolicyError("migrate", [Problem("states", message)])
         old, new = self._policy.states, to_workflow._policy.states
         problems = [
             Problem(
@@ -514,7 +522,7 @@ class Workflow:
         problems += [
             Problem(
                 f"states.{source}",
-                f"no state to go to: {target!r}{nearest(target, new)} (there are: {one_of(new)})",
+                f"no state to go to: {shown(target)}{nearest(target, new)} (there are: {one_of(new)})",
             )
             for source, target in states.items()
             if target not in new
@@ -529,14 +537,25 @@ class Workflow:
         return states
 
     def _settled_under(self, to_workflow: Workflow, case: Case) -> str | None:
-        """The furthest timer of the other schedule that this stay has dealt with."""
+        """The last timer of the other schedule that this stay has dealt with.
+
+        It is sought before the first one that is still to come here; one that was
+        passed over because of another has not been dealt with by itself.
+        """
         schedule, position = self._position(case)
-        dealt_with = {timer.name for timer in schedule.timers[:position]}
-        others = to_workflow._schedules[case.state].timers
-        found = (timer.name for timer in reversed(others) if timer.name in dealt_with and timer.to is None)
-        return next(found, None)
+        to_come = {timer.name for timer in schedule.timers[position:]}
+        dealt_with = {timer.name for timer in schedule.timers[:position]} - _passed_over(case)
+        settled = None
+        for timer in to_workflow._schedules[case.state].timers:
+            if timer.to is not None or timer.name in to_come:
+                break
+            if timer.name in dealt_with:
+                settled = timer.name
+        return settled
 
     def _closes_sooner(self, case: Case, to_workflow: Workflow, moved: Case, at: datetime) -> bool:
+        if self._policy.is_closed(case.state):
+            return False  # it is closed
         old, old_notice = self._closes_at(case, at)
         new, new_notice = to_workflow._closes_at(moved, at)
         if new is None:
@@ -567,7 +586,8 @@ class Workflow:
 
         Without a ``model`` it has none. Its triggers take ``by=``, ``sub_status=``,
         ``assignee=``, ``assigned=`` and ``previous=``; they return ``False`` or
-        raise ``MachineError`` where `apply` raises `EventRefused`.
+        raise ``MachineError`` where `apply` raises `EventRefused`, and raise
+        `MissingArgument` and `UnknownStatus` as it does.
         """
         return live(self._policy, model)
 
@@ -585,7 +605,7 @@ class Workflow:
         """Raise what is wrong with a case in the eyes of this policy."""
         if not isinstance(case, Case):
             hint = "; give the mapping's values()" if isinstance(case, str) else ""
-            raise CaseDataError("cases", [Problem("", f"must be Case objects, not {case!r}{hint}")])
+            raise CaseDataError("cases", [Problem("", f"must be Case objects, not {shown(case)}{hint}")])
         subject = f"case {case.id!r}"
         policy = self._policy
         if case.policy is not None and case.policy != policy.name:
@@ -597,14 +617,43 @@ class Workflow:
             status = policy.statuses.get(case.status)
             if status is None:
                 raise UnknownStatus(case.status, tuple(policy.statuses), f"{subject}: status")
+            if case.sub_status is None:
+                message = f"is missing: {case.status} needs one of {one_of(status.sub_statuses)}"
+                raise CaseDataError(subject, [Problem("sub_status", message)])
             where = f"{subject}: sub_status of {case.status}"
-            raise UnknownStatus(case.sub_status or "(none)", tuple(status.sub_statuses), where)
+            raise UnknownStatus(case.sub_status, tuple(status.sub_statuses), where)
         positions = self._schedules[case.state].positions
         if case.settled not in positions:
             timers = [timer for timer in positions if timer is not None]
             hint = f"{nearest(case.settled, timers)} (there are: {one_of(timers)})"
             message = f"{case.settled!r} is no timer of {case.state}{hint}"
             raise CaseDataError(subject, [Problem("settled", message)])
+
+
+def _passed_over(case: Case) -> set[str]:
+    """The timers that this stay has passed over, as its history tells."""
+    return {
+        name
+        for change in case.history
+        if change.stay == case.stay and change.by == SYSTEM and isinstance(change.detail, tuple)
+        for name in change.detail
+    }
+
+
+def _action(case: Case, schedule: Schedule, position: int, index: int) -> Action:
+    timer = schedule.timers[index]
+    action: Any = ActionDraft()
+    action.case_id = case.id
+    action.stay = case.stay
+    action.entered_at = case.entered_at
+    action.timer = timer.name
+    action.kind = timer.kind
+    action.audience = timer.audience
+    action.due_at = schedule.due_at(index, position, case.entered_at, case.settled_at)
+    action.to = timer.to
+    action.skipped = schedule.passed_over(position, index)
+    action.__class__ = Action
+    return cast("Action", action)
 
 
 def _stale(case: Case, action: Action, index: int, position: int) -> str:
