@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
 from datetime import UTC, date, datetime, timedelta, timezone
+from typing import Any
 
 import pytest
 
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 
 import reference
 
-from casestate import Calendar, Length
+from casestate import Calendar, InstantError, Length, NaiveTimeError, PolicyError
 from casestate.calendars import WEEKDAYS, zone
 from casestate.holidays import days_off, regions
 from strategies import (
@@ -111,12 +110,15 @@ def test_the_default_calendar_is_utc_with_saturday_and_sunday_off_and_no_holiday
     assert WEEKDAYS[date(2026, 3, 2).weekday()] == "mon"
 
 
-def test_utc_needs_no_time_zone_database_and_an_unknown_zone_is_a_value_error() -> None:
+def test_utc_needs_no_time_zone_database_and_an_unknown_zone_is_a_problem() -> None:
     assert zone("UTC") is UTC
     assert str(zone("Europe/Berlin")) == "Europe/Berlin"
     for name in ("Europe/Berln", "../Europe/Berlin", "/etc/passwd", "", "a\0", "Europe", "x" * 5000):
-        with pytest.raises(ValueError, match=f"^{re.escape(name)}$"):
+        with pytest.raises(PolicyError) as caught:
             zone(name)
+        ((path, message),) = [(problem.path, problem.message) for problem in caught.value.problems]
+        assert path == "calendar.zone"
+        assert message.startswith(f"no time zone {name[:150]!r}"[:-1])
 
 
 # --- elapsed time ------------------------------------------------------------
@@ -136,6 +138,27 @@ def test_the_cutoff_of_an_elapsed_length_is_now_less_the_length() -> None:
     assert Calendar().cutoff(now, elapsed(seconds=0)) == now
     assert Calendar().cutoff(FIRST + DAY, elapsed(days=1)) == FIRST
     assert Calendar().cutoff(FIRST + DAY - TICK, elapsed(days=1)) is None
+
+
+def test_an_instant_of_another_zone_is_as_good_as_one_in_utc() -> None:
+    cet = timezone(timedelta(hours=1))
+    berlin = Calendar(zone="Europe/Berlin")
+    for length in (elapsed(days=14), calendar_days(14), business_days(10)):
+        start, now = utc("2026-03-20T09:00"), utc("2026-04-03T09:00")
+        assert berlin.add(start.astimezone(cet), length) == berlin.add(start, length)
+        assert berlin.cutoff(now.astimezone(cet), length) == berlin.cutoff(now, length)
+
+
+def test_what_is_no_instant_is_refused() -> None:
+    naive: Any = utc("2026-03-20T09:00").replace(tzinfo=None)
+    nothing: Any = None
+    for ask, what in ((Calendar().add, "start"), (Calendar().cutoff, "now")):
+        with pytest.raises(NaiveTimeError, match=f"^{what}: "):
+            ask(naive, elapsed(days=1))
+        with pytest.raises(InstantError, match=f"^{what}: "):
+            ask(nothing, elapsed(days=1))
+    with pytest.raises(PolicyError, match=r"^calendar: calendar\.zone: no time zone 'Mars'$"):
+        Calendar(zone="Mars").add(utc("2026-03-20T09:00"), calendar_days(1))
 
 
 # --- calendar days -----------------------------------------------------------
@@ -339,13 +362,13 @@ def test_the_cutoff_is_the_latest_entry_that_is_due(length: Length, now: str, la
 @pytest.mark.parametrize("length", [calendar_days(14), business_days(250), calendar_days(100_000)], ids=str)
 def test_a_cutoff_takes_some_forty_additions(monkeypatch: pytest.MonkeyPatch, length: Length) -> None:
     asked: list[datetime] = []
-    add = Calendar.add
+    off = Calendar._wall  # noqa: SLF001 - what every addition on the wall clock begins with
 
-    def counted(self: Calendar, start: datetime, length: Length) -> datetime | None:
-        asked.append(start)
-        return add(self, start, length)
+    def counted(self: Calendar, at: datetime) -> datetime:
+        asked.append(at)
+        return off(self, at)
 
-    monkeypatch.setattr(Calendar, "add", counted)
+    monkeypatch.setattr(Calendar, "_wall", counted)
     assert Calendar(zone="Europe/Berlin").cutoff(utc("2026-03-29T01:00"), length) is not None
     assert 30 <= len(asked) <= 80
 

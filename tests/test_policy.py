@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import enum
 import json
 import os
 import pickle
@@ -1046,6 +1047,19 @@ def test_problems_read_as_sentences_with_their_place() -> None:
     assert pickle.loads(pickle.dumps(caught.value)).problems == caught.value.problems  # noqa: S301 - our own
 
 
+def test_a_row_of_the_system_may_stand_below_one_that_refuses_what_it_would_restart() -> None:
+    stay = {"event": "x", "by": ["system"], "from": ["closed"], "refuse": True}
+    table = desk()
+    table["transitions"] = [stay, row(by=["system"], to="closed")]
+    assert load_policy(table).events == ("x",)
+    restarts = [("transitions[1].to", "a row by system would restart the timers of the state it is in")]
+    for change in ({"when": "assigned"}, {"by": ["agent"]}, {"event": "y"}, {"from": ["new"]}):
+        table["transitions"] = [stay | change, row(by=["system"], to="closed")]
+        assert problems_of(table) == restarts
+    table["transitions"] = [row(by=["system"], to="closed"), stay]
+    assert [path for path, _ in problems_of(table)] == ["transitions[0].to"]
+
+
 @pytest.mark.parametrize("value", [None, [], "text", 3])
 def test_what_is_no_mapping_is_no_policy(value: Any) -> None:  # noqa: ANN401 - the wrong ones
     with pytest.raises(PolicyError) as caught:
@@ -1213,6 +1227,39 @@ def test_false_removes_a_length_that_may_be_left_out() -> None:
         policy.override({"timers": {"close": {"after": False}}})
 
 
+def test_a_target_takes_the_place_of_the_kind_below_it_and_the_reverse() -> None:
+    base = load_policy(desk())
+    moved = base.override({"timers": {"close": False, "remind": {"to": "new"}}})
+    assert (moved.timers["remind"].kind, moved.timers["remind"].to) == ("move", "new")
+    told = base.override({"timers": {"close": {"kind": "notify"}}})
+    assert (told.timers["close"].kind, told.timers["close"].to) == ("notify", None)
+    with pytest.raises(PolicyError, match=r"timers\.remind\.kind: a timer with a 'to' has no kind"):
+        base.override({"timers": {"remind": {"to": "new", "kind": "notify"}}})
+
+
+def test_what_an_overlay_breaks_in_the_rows_of_its_base_is_named_as_the_bases() -> None:
+    base = load_policy(desk())
+    with pytest.raises(PolicyError) as caught:
+        base.override(
+            {
+                "statuses": {"pending": False},
+                "timers": False,
+                "transitions": [row(to="pending"), row(to="closed"), row(by="nobody")],
+            }
+        )
+    assert [problem.path for problem in caught.value.problems] == [
+        "transitions[0].to",
+        "transitions[2].by",
+        "base.transitions[0].to",
+    ]
+    with pytest.raises(PolicyError) as caught:
+        base.override({"roles": ["boss"]})
+    assert [problem.path for problem in caught.value.problems] == [
+        "base.transitions[0].by",
+        "base.transitions[1].by",
+    ]
+
+
 def test_there_must_be_something_to_remove() -> None:
     base = load_policy(desk())
     with pytest.raises(PolicyError) as caught:
@@ -1346,6 +1393,45 @@ def test_what_is_written_is_a_copy_in_the_order_of_the_format() -> None:
     written["timers"]["remind"]["in"].clear()
     written["statuses"].clear()
     assert policy == load_policy(desk())
+
+
+def test_policies_that_differ_in_the_order_of_their_tables_are_not_equal() -> None:
+    policy = load_policy(desk())
+    for place in ("statuses", "statuses.pending.sub_statuses", "timers"):
+        table: Any = desk()
+        for part in place.split("."):
+            table = table[part]
+        turned = load_policy(changed(place, dict(reversed(table.items()))))
+        assert turned != policy
+        assert {name: turned.timers[name] for name in policy.timers} == dict(policy.timers)
+
+
+def test_a_text_that_is_more_than_text_is_kept_as_text() -> None:
+    class Word(enum.StrEnum):
+        REMIND = "remind"
+        NEW = "new"
+        AGENT = "agent"
+
+        def __str__(self) -> str:
+            return self.name
+
+    table = desk()
+    table["initial"] = Word.NEW
+    table["statuses"] = {Word.NEW: {"label": Word.NEW}, "pending": table["statuses"]["pending"], "closed": {}}
+    table["transitions"][0]["by"] = [Word.AGENT]
+    table["timers"] = {Word.REMIND: {"in": Word.NEW, "kind": Word.REMIND, "after": {"days": 1}}}
+    policy = load_policy(table)
+    kept = (
+        policy.initial,
+        *policy.statuses,
+        policy.statuses["new"].label,
+        *policy.transitions[0].by,
+        *policy.timers,
+        *policy.timers["remind"].in_,
+        policy.timers["remind"].kind,
+    )
+    assert {type(text) for text in kept} == {str}
+    assert kept[0] == "new"
 
 
 def test_policies_that_differ_in_any_part_are_not_equal() -> None:

@@ -211,6 +211,8 @@ OVERLAYS: list[dict[str, Any]] = [
     {"timers": {"close_pending": {"notice": {"days": 7}}}},
     {"timers": {"close_pending": {"in": ["pending.customer_input", "pending.development"]}}},
     {"timers": {"ping": {"in": "new", "kind": "notify", "after": {"hours": 1}}}},
+    {"timers": {"remind_customer": {"to": "closed"}, "close_pending": False}},
+    {"timers": {"close_pending": {"kind": "remind"}}},
     {"statuses": {"pending": {"label": "On hold"}}},
     {"statuses": {"pending": {"sub_statuses": {"development": False, "legal": {"label": "Legal"}}}}},
     {"statuses": {"waiting": {}, "old": {"closed": True}}},
@@ -236,6 +238,9 @@ def test_lengths_that_may_be_left_out_can_be_removed(validator: Draft202012Valid
     base["timers"]["remind"]["repeat"] = {"every": {"days": 7}, "times": 3}
     top: dict[str, Any] = {"timers": {"close": {"notice": False}, "remind": {"repeat": False}}}
     load_policy(base).override(top)
+    assert complaints(validator, {"extends": "desk.toml"} | top) == []
+    top = {"timers": {"close": False, "remind": {"repeat": False, "to": "closed"}}}
+    assert load_policy(base).override(top).timers["remind"].kind == "close"
     assert complaints(validator, {"extends": "desk.toml"} | top) == []
 
 
