@@ -198,6 +198,7 @@ def spoilt(line: bytes) -> st.SearchStrategy[bytes]:
     )
 
 
+ODD_NAMES: Final = ('"', "\\", "\n", "\x00", "", "id", "case_id", "ignored_0", "self", "é", "$", "history")
 LINES: Final = st.lists(objects() | objects().flatmap(spoilt), min_size=1, max_size=8)
 
 
@@ -354,6 +355,15 @@ def test_the_sieve_lets_rows_with_unknown_columns_through_until_it_knows_them() 
     alias = line.replace('"id"', '"case_id"')
     assert sifted(alias, columns=["a b"]) == [0]
     assert sifted(alias, columns=["case_id", "a b"]) == []
+
+
+@given(names=st.lists(st.text(min_size=0, max_size=3).filter(str.isprintable) | st.sampled_from(ODD_NAMES)))
+def test_a_column_may_have_any_name(names: list[str]) -> None:
+    line = json.dumps({**IDLE, **dict.fromkeys(names, 1)})
+    found = evaluated(line, line, GOOD)
+    others = [name for name in dict.fromkeys(names) if name not in (*rows.EVALUATED, *rows.KEPT)]
+    assert ("ignored" in "".join(found.said)) == bool(others)
+    assert found.bad == 0 or not set(names).isdisjoint(rows.EVALUATED)
 
 
 def test_the_sieve_gives_up_on_names_when_there_are_too_many() -> None:

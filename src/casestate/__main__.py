@@ -15,9 +15,10 @@ def main() -> None:
     try:
         from casestate.cli import cli  # noqa: PLC0415 - an extra
     except ModuleNotFoundError as error:
-        if error.name not in _EXTRA:
+        missing = str(error.name).partition(".")[0]
+        if missing not in _EXTRA:
             raise
-        sys.stderr.write(f"casestate: the command line needs {error.name}: pip install 'casestate[cli]'\n")
+        sys.stderr.write(f"casestate: the command line needs {missing}: pip install 'casestate[cli]'\n")
         raise SystemExit(2) from None
     try:
         cli(prog_name="casestate")
