@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
 
@@ -214,6 +216,20 @@ def test_calendar_days_end_at_the_same_time_on_the_wall(
     zone_name: str, start: str, number: int, due: str
 ) -> None:
     assert Calendar(zone=zone_name).add(utc(start), calendar_days(number)) == utc(due)
+
+
+def test_the_zone_of_the_machine_does_not_matter(monkeypatch: pytest.MonkeyPatch) -> None:
+    start, due = utc("2026-10-25T01:30"), utc("2026-10-26T02:00")
+    for machine in ("America/New_York", "Asia/Kathmandu", "Europe/Berlin"):
+        with monkeypatch.context() as patched:
+            patched.setenv("TZ", machine)
+            time.tzset()
+            assert Calendar(zone="Europe/Berlin").add(start, calendar_days(1)) == due
+            assert Calendar().add(start, calendar_days(1)) == start + DAY
+            assert Calendar(zone="Pacific/Apia").add(utc("2011-12-29T22:00"), calendar_days(1)) == utc(
+                "2011-12-30T10:00"
+            )
+        time.tzset()
 
 
 def test_the_turns_that_the_tests_crowd_around_are_turns() -> None:

@@ -28,9 +28,13 @@ OPTIONAL = (
 
 
 def run(program: str) -> Any:  # noqa: ANN401 - what the program prints as JSON
-    """Run a program in an interpreter of its own."""
+    """Run a program in an interpreter of its own, in which a file without its encoding is an error."""
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60
+        [sys.executable, "-X", "warn_default_encoding", "-W", "error", "-c", program],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
     assert done.stderr == ""
     assert done.returncode == 0

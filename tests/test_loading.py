@@ -163,6 +163,7 @@ def test_a_file_that_is_not_utf_8_is_told_the_place(tmp_path: Path) -> None:
     path = tmp_path / "latin.toml"
     path.write_bytes('# Grüße\nname = "x"'.encode("latin-1"))
     assert str(refused(path)) == f"{path}: is not UTF-8: byte 0xfc at offset 4"
+    assert refused(path).problems[0].path == ""
     path.write_bytes(b"\xff\xfef\x00")
     assert str(refused(path)) == f"{path}: is not UTF-8: byte 0xff at offset 0"
     path.write_bytes(b"# \x00ok")

@@ -418,8 +418,9 @@ def test_a_model_is_the_users_to_ask_for(desk: Workflow) -> None:
     assert model.stop(by="boss")
     with pytest.raises(MachineError, match="Can't trigger event ask from state closed"):
         model.ask(by="agent", sub_status="us")
-    with pytest.raises(MissingArgument, match="needs assignee="):
+    with pytest.raises(MissingArgument, match="needs assignee=") as caught:
         model.take(by="agent")
+    assert caught.value.case_id == repr(model)
     assert desk.machine() is not machine
     assert desk.machine().models == []
 

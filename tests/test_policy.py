@@ -1125,6 +1125,18 @@ def test_tables_merge_and_what_is_not_named_stays() -> None:
     assert base == load_policy(desk())
 
 
+def test_a_table_may_be_called_like_a_length_and_merges_all_the_same() -> None:
+    for name in ("after", "notice", "repeat", "every", "transitions"):
+        table = changed(f"statuses.{name}", {"label": "One", "meaning": "Two."})
+        policy = load_policy(table).override({"statuses": {name: {"label": "Three"}}})
+        assert (policy.statuses[name].label, policy.statuses[name].meaning) == ("Three", "Two.")
+        timer = {"in": "new", "kind": "remind", "after": {"days": 1}}
+        policy = load_policy(changed(f"timers.{name}", timer)).override(
+            {"timers": {name: {"kind": "notify"}}}
+        )
+        assert policy.timers[name].kind == "notify"
+
+
 def test_new_tables_stand_after_those_that_are_there() -> None:
     policy = load_policy(desk()).override(
         {
@@ -1247,10 +1259,11 @@ def test_what_an_overlay_breaks_in_the_rows_of_its_base_is_named_as_the_bases() 
                 "transitions": [row(to="pending"), row(to="closed"), row(by="nobody")],
             }
         )
-    assert [problem.path for problem in caught.value.problems] == [
-        "transitions[0].to",
-        "transitions[2].by",
-        "base.transitions[0].to",
+    there = "there are: new, closed, @previous"
+    assert [(problem.path, problem.message) for problem in caught.value.problems] == [
+        ("transitions[0].to", f"unknown state 'pending' ({there})"),
+        ("transitions[2].by", "unknown role 'nobody' (there are: customer, agent, system)"),
+        ("base.transitions[0].to", f"unknown state 'pending' ({there})"),
     ]
     with pytest.raises(PolicyError) as caught:
         base.override({"roles": ["boss"]})
@@ -1446,6 +1459,8 @@ def test_policies_that_differ_in_any_part_are_not_equal() -> None:
         ("timers.close.after", {"days": 29}),
     ]:
         assert load_policy(changed(place, value)) != policy
+    names = [load_policy(changed("name", name)) for name in ("a", "b", "c")]
+    assert len({hash(one) for one in names}) == 3
     as_read: object = desk()
     assert policy != as_read
 

@@ -365,6 +365,33 @@ def test_a_timer_that_no_entry_can_be_due_for_has_no_row(warned: Policy) -> None
     assert rows == [(None, "warn"), ("warn", "close")]
 
 
+def test_a_notice_that_none_can_have_met_hides_no_shorter_one_below_it() -> None:
+    policy = policy_with(
+        {
+            "a": remind(after={"days": 1}),
+            "b": remind(after={"days": 2}, notice={"days": 30}),
+            "c": remind(after={"days": 3}, notice={"days": 1}),
+        }
+    )
+    rows = [(row.settled, row.timer) for row in schedule_of(policy).cutoffs(FIRST + 9 * DAY)]
+    assert rows == [(None, "a"), ("b", "c")]
+
+
+def test_the_furthest_timer_that_is_due_can_be_reached_and_has_had_its_notice(warned: Policy) -> None:
+    schedule = schedule_of(warned)
+
+    def furthest(position: int, days: int, settled: int | None = None) -> int | None:
+        settled_at = None if settled is None else FRIDAY + settled * DAY
+        return schedule.furthest_due(position, FRIDAY, settled_at, FRIDAY + days * DAY)
+
+    assert [furthest(0, days) for days in (-1, 0, 6, 7, 14, 21, 99)] == [None, 0, 0, 1, 2, 3, 3]
+    assert [furthest(2, days, 7) for days in (13, 14, 21, 28)] == [None, 2, 3, 3]
+    assert [furthest(4, days, 21) for days in (27, 28)] == [None, 4]
+    assert [furthest(4, days, 40) for days in (28, 46, 47)] == [None, None, 4]
+    assert furthest(5, 99, 47) is None
+    assert schedule.furthest_due(1, LAST, LAST, LAST) is None
+
+
 def test_a_state_without_timers_has_no_rows(warned: Policy) -> None:
     assert list(schedule_of(warned, "closed").cutoffs(NOW)) == []
 

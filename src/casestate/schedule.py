@@ -157,14 +157,9 @@ class Schedule:
 def _longest(timers: Iterable[Timer]) -> tuple[Length, ...]:
     """The lengths that decide when the last of ``timers`` comes due: the longest of each kind.
 
-    A longer length of the same kind is never due earlier.
+    A longer length of the same kind is never due earlier, and it stands further down.
     """
-    longest: dict[str, Length] = {}
-    for timer in timers:
-        length = longest.get(timer.after.unit)
-        if length is None or timer.after.amount > length.amount:
-            longest[timer.after.unit] = timer.after
-    return tuple(longest.values())
+    return tuple({timer.after.unit: timer.after for timer in timers}.values())
 
 
 def schedules(policy: Policy) -> Mapping[str, Schedule]:
