@@ -1127,3 +1127,43 @@ def test_whatever_happens_the_history_grows_by_one_and_loses_nothing(data: st.Da
             after.standing,
         )
         case = after
+
+
+# --- what is not what it should be -------------------------------------------
+
+
+def test_a_clock_is_something_to_call() -> None:
+    with pytest.raises(PolicyError) as refused:
+        Workflow(policies.SUB_STATUS, clock="now")  # type: ignore[arg-type]
+    assert str(refused.value) == "Workflow: clock: must be something to call, such as utc_now, not 'now'"
+
+
+@pytest.mark.parametrize("action", ["notify_pending", None, 3])
+def test_only_an_action_can_be_settled(desk: Workflow, action: Any) -> None:  # noqa: ANN401 - the wrong ones
+    with pytest.raises(CaseDataError) as refused:
+        desk.settle(case_in("pending_customer"), action)
+    assert str(refused.value) == f"action: must be an Action, not {action!r}"
+
+
+def test_an_event_and_a_role_that_are_no_names_are_unknown(desk: Workflow) -> None:
+    events: Any = ["note"]
+    with pytest.raises(UnknownEvent):
+        desk.apply(case_in("open"), events, by="agent")
+    with pytest.raises(UnknownRole):
+        desk.apply(case_in("open"), "note", by=events)
+
+
+@pytest.mark.parametrize(
+    ("to_workflow", "states", "problem"),
+    [
+        (None, {}, "to_workflow: must be a Workflow, not None"),
+        ("sub-status", {}, "to_workflow: must be a Workflow, not 'sub-status'"),
+        (Workflow, ["new"], "states: must map old states to new ones, not be ['new']"),
+    ],
+)
+def test_a_case_migrates_to_a_workflow_by_a_map(to_workflow: Any, states: Any, problem: str) -> None:  # noqa: ANN401 - the wrong ones
+    desk = Workflow(policies.OPEN_RESOLVED)
+    other = desk if to_workflow is Workflow else to_workflow
+    with pytest.raises(PolicyError) as refused:
+        desk.migrate(case_in("open"), other, states)
+    assert str(refused.value) == f"migrate: {problem}"
