@@ -65,8 +65,8 @@ ID_ALIAS: Final = "case_id"
 
 _CHUNK: Final = 1 << 17
 """How many bytes of lines are read at a time."""
-_MOST_NAMES: Final = 50
-"""How many unknown columns are remembered by name."""
+_MOST_NAMES: Final = 60
+"""How many columns are remembered by name."""
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
 _TICK: Final = timedelta(microseconds=1)
 _WHOLE: Final = re.compile("[0-9]{1,18}")
@@ -124,6 +124,8 @@ class Trouble:
         self.bad = 0
         self.unknown: dict[str, None] = {}
         """Columns that are no field of a case, as far as they are remembered."""
+        self.last_names: tuple[str, ...] = ()
+        self.last_fields: Mapping[str, str] = {}
         self.bar: Progress | None = None
 
     def say(self, text: str) -> None:
@@ -135,15 +137,18 @@ class Trouble:
         for problem in problems:
             self.say(f"{self.file}:{line}: {problem}")
 
-    def columns(self, names: Iterable[str]) -> dict[str, str]:
+    def columns(self, names: Iterable[str]) -> Mapping[str, str]:
         """Which column holds which field of a case; the others are remembered for the note."""
-        names = dict.fromkeys(names)
+        names = tuple(names)
+        if names == self.last_names:  # nearly always: the rows of a file are alike
+            return self.last_fields
         fields = {name: name for name in names if name in EVALUATED or name in KEPT}
         if "id" not in fields and ID_ALIAS in names:
             fields[ID_ALIAS] = "id"
         for name in names:
             if name not in fields and len(self.unknown) < _MOST_NAMES:
                 self.unknown[name] = None
+        self.last_names, self.last_fields = names, fields
         return fields
 
     def finish(self) -> int:
@@ -282,7 +287,7 @@ class CaseFile:
                     values = _json_object(text)
                     columns = self.trouble.columns(values)
                     if sieve is not None:
-                        sieve.learn(columns, self.trouble.unknown)
+                        sieve.learn(values)
                     yield line, _json_fields(values, columns, wanted)
                 except BadRow as bad:
                     self.trouble.row(line, bad.problems)
@@ -440,7 +445,8 @@ class Sieve:
                     # A tick later, because msgspec rounds to the microsecond what we cut off.
                     key = (name, status, sub_status or None, settled)
                     self.latest[key] = min(latest, _LAST - _TICK) + _TICK
-        self.shape: tuple[str, tuple[str, ...]] = ("id", ())
+        self.columns: dict[str, None] = {}
+        """Those seen so far, in order: what parses fastest."""
         self.decoder = self._decoder()
 
     def sift(self, first: int, lines: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
@@ -452,12 +458,12 @@ class Sieve:
         for number, line in enumerate(lines, first):
             try:
                 row = decode(line)
-                entered_at, settled_at = row.entered_at, row.settled_at
+                entered_at, settled, settled_at = row.entered_at, row.settled, row.settled_at
                 if (
-                    latest[row.policy, row.status, row.sub_status, row.settled] < entered_at <= _LAST
-                    and (row.settled is None) is (settled_at is None)
+                    latest[row.policy, row.status, row.sub_status, settled] < entered_at <= _LAST
+                    and (settled is None) is (settled_at is None)
                     and (
-                        settled_at is None
+                        settled is None
                         or entered_at < settled_at <= _LAST
                         or (entered_at == settled_at and b"." not in line)  # equal to the last digit
                     )
@@ -471,39 +477,42 @@ class Sieve:
         """Whether a row that is no line of JSON is worth reading: it is made one, so that one rule holds."""
         return any(True for _ in self.sift(0, [msgspec.json.encode(fields)]))
 
-    def learn(self, columns: Mapping[str, str], unknown: Iterable[str]) -> None:
-        """Expect the ``columns`` of a row that has passed, and the ``unknown`` ones, from now on."""
-        column = ID_ALIAS if ID_ALIAS in columns else self.shape[0]
-        shape = (column, tuple(name for name in unknown if name != column and _PLAIN.fullmatch(name)))
-        if shape != self.shape:
-            self.shape = shape
+    def learn(self, columns: Iterable[str]) -> None:
+        """From now on, let no row through only because it has the ``columns`` of one that has passed."""
+        before = len(self.columns)
+        for name in columns:
+            if name not in self.columns and len(self.columns) < _MOST_NAMES and _PLAIN.fullmatch(name):
+                self.columns[name] = None
+        if len(self.columns) > before:
             self.decoder = self._decoder()
 
     def _decoder(self) -> msgspec.json.Decoder[Any]:
-        """A decoder that refuses every column but those of a case and those known to be ignored."""
-        column, ignored = self.shape
+        """A decoder of what decides about a case, that refuses all columns not yet seen."""
         policies, statuses, sub_statuses, timers = map(_one_of, zip(*self.latest, strict=True))
         instant: Any = Annotated[datetime, msgspec.Meta(tz=True)]
-        count: Any = Annotated[int, msgspec.Meta(ge=1)]
-        fields: list[Any] = [
-            ("id", Annotated[str, msgspec.Meta(min_length=1)]),
-            ("status", statuses),
-            ("entered_at", instant),
-            ("sub_status", sub_statuses, None),
-            ("policy", policies, None),
-            ("stay", count | None, None),
-            ("settled", timers, None),
-            ("settled_at", instant | None, None),
-        ]
-        names = {"id": column}
-        for number, name in enumerate((*KEPT, *ignored)):
-            names[f"ignored_{number}"] = name
-            fields.append((f"ignored_{number}", msgspec.Raw, msgspec.Raw()))
+        count: Any = Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)]
+        types: dict[str, tuple[Any, ...]] = {
+            "id": (Annotated[str, msgspec.Meta(min_length=1)],),
+            "status": (statuses,),
+            "sub_status": (sub_statuses, None),
+            "entered_at": (instant,),
+            "policy": (policies, None),
+            "stay": (count | None, None),
+            "settled": (timers, None),
+            "settled_at": (instant | None, None),
+        }
+        names = dict.fromkeys([*self.columns, *types])
+        if "id" not in self.columns and ID_ALIAS in self.columns:
+            names.pop("id")
+            types[ID_ALIAS] = types["id"]
+        # A column may have any name, a field of a class may not.
+        fields = {name if name in types else f"ignored_{number}": name for number, name in enumerate(names)}
         row = msgspec.defstruct(
             "Row",
-            fields,
-            rename=names,
-            forbid_unknown_fields=len(ignored) < _MOST_NAMES,
+            [(field, *types.get(name, (msgspec.Raw, msgspec.Raw()))) for field, name in fields.items()],
+            rename=fields,
+            forbid_unknown_fields=len(self.columns) < _MOST_NAMES,
+            kw_only=True,
             gc=False,
         )
         return msgspec.json.Decoder(row)
