@@ -522,6 +522,13 @@ def test_explain_reads_the_history_for_timers_that_were_passed_over() -> None:
     assert run("due", "-", stdin=lines(bad), now=True).exit_code == 0
 
 
+def test_explain_takes_no_history_from_a_table() -> None:
+    stdin = "id,status,entered_at,history\nC-1,closed,2026-11-01T00:00:00Z,[]\n"
+    result = run("explain", "-", "--id", "C-1", "--format", "csv", stdin=stdin, now=True)
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert "notify_closed is due since" in result.stdout
+
+
 def test_explain_shows_every_row_of_an_id(cases: Path) -> None:
     rows = [*some_cases(), case("C-2", "closed", "2026-11-20T00:00:00Z")]
     result = run("explain", "-", "--id", "C-2", "--format", "jsonl", stdin=lines(*rows), now=True)

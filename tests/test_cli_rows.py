@@ -557,6 +557,13 @@ def test_an_unclosed_quote_loses_no_row_of_a_long_file() -> None:
     assert [text.split(": ")[0] for text in found.said] == ["cases:12", "cases"]
 
 
+def test_a_cell_may_hold_a_whole_correspondence() -> None:
+    found = evaluated("id,status,entered_at,thread", f"C-1,closed,2026-11-01T00:00:00Z,{'x' * 900_000}")
+    assert len(found.actions) == 1
+    found = evaluated("id,status,entered_at,thread", f"C-1,closed,2026-11-01T00:00:00Z,{'x' * 1_100_000}")
+    assert found.said[0].startswith("cases:2: is not CSV: field larger than field limit")
+
+
 def test_columns_may_stand_in_any_order_under_either_name() -> None:
     found = evaluated(" entered_at ,queue,case_id,status", "2026-11-01T00:00:00Z,x,C-1,closed")
     assert [action.case_id for action in found.actions] == ["C-1"]

@@ -65,6 +65,8 @@ ID_ALIAS: Final = "case_id"
 
 _CHUNK: Final = 1 << 17
 """How many bytes of lines are read at a time."""
+_LONGEST_CELL: Final = 1 << 20
+"""The longest cell of CSV, such as a whole correspondence that is not read."""
 _MOST_NAMES: Final = 60
 """How many columns are remembered by name."""
 _LAST: Final = datetime.max.replace(tzinfo=UTC)
@@ -261,11 +263,12 @@ class CaseFile:
     ) -> Iterator[_Row]:
         """The ``wanted`` fields of each row; those that cannot be read are reported.
 
-        With a ``sieve``, rows for which nothing is due may be left out.
+        With a ``sieve``, rows for which nothing is due may be left out. CSV holds
+        the fields that are evaluated, no lists.
         """
         if form == "jsonl" or (form is None and self.head.lstrip().startswith(b"{")):
             return self._json_rows(wanted, sieve)
-        return self._csv_rows(wanted, sieve)
+        return self._csv_rows(sieve)
 
     def _chunks(self) -> Iterator[tuple[int, list[bytes]]]:
         """The lines, many at a time, with the number of the first of them."""
@@ -292,14 +295,15 @@ class CaseFile:
                 except BadRow as bad:
                     self.trouble.row(line, bad.problems)
 
-    def _csv_rows(self, wanted: Sequence[str], sieve: Sieve | None) -> Iterator[_Row]:
+    def _csv_rows(self, sieve: Sieve | None) -> Iterator[_Row]:
         if not self.head:
             return
+        csv.field_size_limit(_LONGEST_CELL)
         lines = _Lines(self.line, (line for _, chunk in self._chunks() for line in chunk))
         reader = csv.reader(lines, strict=True)
         header = self._csv_header(reader)
         fields_of = self.trouble.columns(header)
-        columns = [fields_of[name] if fields_of.get(name) in wanted else None for name in header]
+        columns = [fields_of[name] if fields_of.get(name) in EVALUATED else None for name in header]
         while True:
             line = lines.begin_row()
             try:
