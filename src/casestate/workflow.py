@@ -196,7 +196,7 @@ class Workflow:
             raise self._refusal(case, event, by) from None
         if found and (case.policy is None or case.policy == self._policy.name):
             step = found[2 * (case.assignee is not None) + (case.previous is not None)]  # `context`, inline
-            if step is not None and step.chosen_by == "previous" and not self._can_go_back(case):
+            if step is not None and step.chosen_by == "previous" and case.previous not in step.choices:
                 step = found[context(assigned=case.assignee is not None, previous=False)]
             if step is not None:
                 return step
