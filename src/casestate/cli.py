@@ -61,6 +61,10 @@ _BATCH: Final = 500
 """How many results are written at a time."""
 _WIDE: Final = 60
 """How wide a column stays because it was wide before."""
+_UNBROKEN: Final = ("kind", "due", "due since", "overdue", "from now", "in it since", "verdict")
+"""Columns of short words and instants, which no line break makes easier to read."""
+_ROOM: Final = 80
+"""How wide a terminal is that has room for them."""
 _WIDEST: Final = 1 << 16
 """The width of a table that no terminal limits."""
 
@@ -144,16 +148,14 @@ def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], widths: Seque
     With ``widths`` it goes on from one that has been written: columns as wide as there, no headings.
     """
     on_terminal = sys.stdout.isatty()
-    table = Table(box=SIMPLE_HEAD, show_edge=False, show_header=not widths)
-    for heading, width in zip(headings, widths or (0,) * len(headings), strict=True):
-        table.add_column(heading, min_width=min(width, _WIDE), overflow="fold")
+    width = shutil.get_terminal_size().columns if on_terminal else _WIDEST
+    table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), show_header=not widths)
+    for heading, least in zip(headings, widths or (0,) * len(headings), strict=True):
+        whole = heading in _UNBROKEN and width >= _ROOM
+        table.add_column(heading, min_width=min(least, _WIDE), no_wrap=whole, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))
-    console = Console(
-        file=io.StringIO(),
-        force_terminal=on_terminal,
-        width=shutil.get_terminal_size().columns if on_terminal else _WIDEST,
-    )
+    console = Console(file=io.StringIO(), force_terminal=on_terminal, width=width)
     with console.capture() as captured:
         console.print(table)
     return "".join(f"{line.rstrip()}\n" for line in captured.get().split("\n")[:-1])

@@ -93,7 +93,7 @@ def tables(policy: Policy) -> tuple[Table, ...]:
         Table(title="Transitions", columns=("event", "by", "from", "to", "condition"), rows=transitions),
         Table(
             title="Timers",
-            columns=("timer", "in", "kind", "audience", "due", "to", "notice"),
+            columns=("timer", "in", "kind", "audience", "when", "to", "notice"),
             rows=timers,
         ),
     )
