@@ -53,7 +53,7 @@ def bare() -> None:
 
 
 def ours(desk: Workflow) -> tuple[Callable[[], None], Callable[[], None], Callable[[], None]]:
-    """Two events whose target is fixed, two of which one leads back to where it came from, two refused."""
+    """Two events whose target is fixed, two that lead back to where the case came from, two refused."""
     opened = desk.apply(desk.open("C-1", at=NOW), "assign", by="agent", assignee="mira", at=NOW)
     begun = desk.apply(opened, "start", by="agent", at=NOW)
     pending = desk.apply(opened, "ask", by="agent", at=NOW)
@@ -66,7 +66,7 @@ def ours(desk: Workflow) -> tuple[Callable[[], None], Callable[[], None], Callab
 
     def back() -> None:
         for _ in range(PAIRS):
-            apply(opened, "ask", by="agent", at=NOW)
+            apply(pending, "comment", by="customer", at=NOW)
             apply(pending, "comment", by="customer", at=NOW)
 
     def refused() -> None:
@@ -147,7 +147,11 @@ def events() -> Iterator[Row]:
     event = seconds["legal"]
     yield for_scale("a legal event, history included", f"{event / PAIRS / 2 * 1e6:.2f} us")
     yield at_most("a legal event / a bare dict[(state, event)] step", event / seconds["bare"], 20)
-    yield at_most("ask, and a reply that leads back / two such steps", seconds["back"] / seconds["bare"], 20)
+    yield at_most(
+        "a reply that leads back to where the case came from / a bare step",
+        seconds["back"] / seconds["bare"],
+        20,
+    )
     yield at_least(
         "transitions, two rows without guards / a legal event", seconds["transitions"] * 10 / event, 4
     )
