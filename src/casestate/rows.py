@@ -451,11 +451,12 @@ class Sieve:
                     self.latest[key] = min(latest, _LAST - _TICK) + _TICK
         self.columns: dict[str, None] = {}
         """Those seen so far, in order: what parses fastest."""
+        self.ignores = False
         self.decoder = self._decoder()
 
     def sift(self, first: int, lines: Sequence[bytes]) -> Iterator[tuple[int, bytes]]:
         """The numbered ``lines`` that are worth reading; ``first`` is the number of the first."""
-        if not _is_utf8(b"".join(lines)):
+        if self.ignores and not _is_utf8(b"".join(lines)):  # what is ignored is not looked into
             yield from enumerate(lines, first)
             return
         decode, latest = self.decoder.decode, self.latest
@@ -492,11 +493,12 @@ class Sieve:
 
     def _decoder(self) -> msgspec.json.Decoder[Any]:
         """A decoder of what decides about a case, that refuses all columns not yet seen."""
+        column = ID_ALIAS if ID_ALIAS in self.columns and "id" not in self.columns else "id"
         policies, statuses, sub_statuses, timers = map(_one_of, zip(*self.latest, strict=True))
         instant: Any = Annotated[datetime, msgspec.Meta(tz=True)]
         count: Any = Annotated[int, msgspec.Meta(ge=1, le=(1 << 63) - 1)]
         types: dict[str, tuple[Any, ...]] = {
-            "id": (Annotated[str, msgspec.Meta(min_length=1)],),
+            column: (Annotated[str, msgspec.Meta(min_length=1)],),
             "status": (statuses,),
             "sub_status": (sub_statuses, None),
             "entered_at": (instant,),
@@ -506,9 +508,7 @@ class Sieve:
             "settled_at": (instant | None, None),
         }
         names = dict.fromkeys([*self.columns, *types])
-        if "id" not in self.columns and ID_ALIAS in self.columns:
-            names.pop("id")
-            types[ID_ALIAS] = types["id"]
+        self.ignores = len(names) > len(types)
         # A column may have any name, a field of a class may not.
         fields = {name if name in types else f"ignored_{number}": name for number, name in enumerate(names)}
         row = msgspec.defstruct(
