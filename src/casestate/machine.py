@@ -36,17 +36,18 @@ _CONTEXTS: Final = tuple((assigned, previous) for assigned in (False, True) for 
 
 
 class Step:
-    """What a row does to a case that is in one state.
+    """What a row does to a case that is in one state; ``row`` is its number in the policy.
 
     ``to`` is none for an internal transition. Where the target has to be chosen,
     ``choices`` holds the targets by sub-status or by previous state. ``plain``
     says that the target is known and no argument is wanted: nearly every event.
     """
 
-    __slots__ = ("choices", "chosen_by", "event", "needs_assignee", "plain", "to")
+    __slots__ = ("choices", "chosen_by", "event", "needs_assignee", "plain", "row", "to")
 
     def __init__(
         self,
+        row: int,
         event: str,
         to: Target | None,
         chosen_by: Literal["sub_status", "previous"] | None = None,
@@ -54,6 +55,7 @@ class Step:
         *,
         needs_assignee: bool = False,
     ) -> None:
+        self.row = row
         self.event = event
         self.to = to
         self.chosen_by = chosen_by
@@ -190,11 +192,11 @@ def _rows(policy: Policy, event: str) -> list[dict[str, object]]:
     # The event is there even if no row of it matches any state.
     rows: list[dict[str, object]] = [{"trigger": event, "source": [], "dest": None}]
     refusals: dict[str, tuple[_Guard, ...]] = dict.fromkeys(policy.states, ())
-    for row in policy.transitions:
+    for number, row in enumerate(policy.transitions):
         if row.event != event:
             continue
         for state in policy.matching(row.from_):
-            step = _step(policy, row, state)
+            step = _step(policy, number, state)
             if row.refuse:
                 refusals[state] += (_Guard(row, step),)
                 continue
@@ -205,18 +207,19 @@ def _rows(policy: Policy, event: str) -> list[dict[str, object]]:
     return rows
 
 
-def _step(policy: Policy, row: Transition, state: str) -> Step:
+def _step(policy: Policy, number: int, state: str) -> Step:
+    row = policy.transitions[number]
     needs_assignee = "assignee" in row.needs
     if row.to is None:
-        return Step(row.event, None, needs_assignee=needs_assignee)
+        return Step(number, row.event, None, needs_assignee=needs_assignee)
     if row.to == PREVIOUS:
         own = state.partition(".")[0]
         choices = {other: target(policy, other) for other in policy.states if other.partition(".")[0] != own}
-        return Step(row.event, None, "previous", choices, needs_assignee=needs_assignee)
+        return Step(number, row.event, None, "previous", choices, needs_assignee=needs_assignee)
     if row.to in policy.states:
-        return Step(row.event, target(policy, row.to), needs_assignee=needs_assignee)
+        return Step(number, row.event, target(policy, row.to), needs_assignee=needs_assignee)
     choices = {sub: target(policy, f"{row.to}.{sub}") for sub in policy.statuses[row.to].sub_statuses}
-    return Step(row.event, None, "sub_status", choices, needs_assignee=needs_assignee)
+    return Step(number, row.event, None, "sub_status", choices, needs_assignee=needs_assignee)
 
 
 def target(policy: Policy, state: str) -> Target:
