@@ -1,0 +1,423 @@
+"""Everything that could happen to a case under a policy, and the shortest way to each of it.
+
+Where a case stands, as far as the policy can tell cases apart, is its state,
+the last timer settled, whether it has an assignee, and the state it came from.
+Events lead from one such configuration to another at any time, timers when
+a sweep finds them due. `Exploration` follows all of them from the opening of a
+case on. A `Life` leads a real case along a way, through a `Workflow`, and
+keeps what it did as a witness that `retrace` walks again.
+"""
+
+from __future__ import annotations
+
+import heapq
+
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import attrs
+
+from casestate.calendars import Length
+from casestate.clock import format_instant
+from casestate.errors import CaseDataError, EventRefused, Problem, shown
+from casestate.machine import compile_table, context
+from casestate.policy import CLONE, PREVIOUS, SYSTEM
+from casestate.schedule import schedules
+from casestate.workflow import Workflow
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from casestate.case import Case
+    from casestate.machine import Step
+    from casestate.policy import Policy
+    from casestate.schedule import Schedule
+
+__all__ = ["START", "Configuration", "Edge", "Exploration", "Firing", "Life", "Occurrence", "retrace"]
+
+START: Final = datetime(2026, 1, 5, 9, tzinfo=UTC)
+"""A Monday morning, on which every witness begins if it can."""
+ASSIGNEE: Final = "mira"
+OPEN: Final = "open"
+SAMPLES: Final = tuple(START + timedelta(days=day) for day in range(365))
+"""Where stays begin on which lengths of different kinds are compared: on every day of a year."""
+
+
+@attrs.frozen(kw_only=True)
+class Occurrence:
+    """One step of a witness: a case is opened, an event happens, or a sweep finds a timer due and settles it.
+
+    ``event`` is ``open``, the event's name, or the timer's; ``timer`` says that it
+    is a timer, which the role ``system`` settles at the instant ``at``. ``refused`` says that the event is
+    refused, so that the case stays as it was.
+    """
+
+    at: datetime
+    event: str
+    by: str
+    sub_status: str | None = None
+    assignee: str | None = None
+    timer: bool = False
+    refused: bool = False
+
+    def to_dict(self) -> dict[str, object]:
+        """The step as a JSON-ready mapping."""
+        return {**attrs.asdict(self), "at": format_instant(self.at)}
+
+
+def retrace(workflow: Workflow, witness: Iterable[Occurrence]) -> tuple[Case, ...]:
+    """Walk a witness through a workflow: the case after each step of it.
+
+    Raises `CaseDataError`, naming the step, where the workflow does not do what
+    the witness says: an event is permitted that should be refused, or a sweep
+    returns another timer. An event that is refused raises what `Workflow.apply` raises.
+    """
+    cases: list[Case] = []
+    for number, step in enumerate(witness):
+        if not isinstance(step, Occurrence):
+            raise _no_step(number, f"must be an Occurrence, not {shown(step)}")
+        if cases:
+            cases.append(_retraced(workflow, cases[-1], number, step))
+        elif step.event == OPEN and not step.timer:
+            cases.append(workflow.open("witness", at=step.at))
+        else:
+            raise _no_step(number, f"a witness begins with {OPEN!r}, not with {step.event!r}")
+    return tuple(cases)
+
+
+def _retraced(workflow: Workflow, case: Case, number: int, step: Occurrence) -> Case:
+    if step.timer:
+        action = next(workflow.due([case], now=step.at), None)
+        if action is None or action.timer != step.event:
+            found = "nothing" if action is None else repr(action.timer)
+            raise _no_step(number, f"a sweep at {step.at} returns {found}, not {step.event!r}")
+        return workflow.settle(case, action, at=step.at)
+    try:
+        after = _happen(workflow, case, step)
+    except EventRefused:
+        if step.refused:
+            return case
+        raise
+    if step.refused:
+        raise _no_step(number, f"{step.event!r} by {step.by} is not refused in {case.state}")
+    return after
+
+
+def _no_step(number: int, message: str) -> CaseDataError:
+    return CaseDataError("witness", [Problem(f"[{number}]", message)])
+
+
+def _happen(workflow: Workflow, case: Case, step: Occurrence) -> Case:
+    if step.event == CLONE:
+        return workflow.clone(case, f"{case.id}-{len(case.clones) + 1}", by=step.by, at=step.at)[0]
+    return workflow.apply(
+        case, step.event, by=step.by, at=step.at, sub_status=step.sub_status, assignee=step.assignee
+    )
+
+
+# --- which timers can be returned --------------------------------------------
+
+
+class Firing:
+    """Which timers of a schedule a sweep can return, and after which others.
+
+    ``jumps`` holds, for each position that a case can have, the indices of the
+    timers that a sweep can return there: those that can be reached, come due while
+    time goes on, and are not passed over by the next one whenever a sweep
+    comes. Elapsed lengths are decided once for all. Where calendars take part, stays are tried
+    that begin on the days of a year.
+    """
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self._mixed = any(
+            length is not None and length.unit != "elapsed"
+            for timer in schedule.timers
+            for length in (timer.after, timer.notice)
+        )
+        times: defaultdict[tuple[int, int], int] = defaultdict(int)
+        self.tried = 0
+        """How many stays were tried."""
+        for entered_at in SAMPLES if self._mixed else SAMPLES[:1]:
+            self.tried += 1
+            fired = {index for _, index in self._jumps(entered_at, times)}
+            if self.tried == 1 and len(fired) == len(schedule.timers):
+                break
+        self.jumps: dict[int, tuple[int, ...]] = {
+            position: tuple(sorted(index for begin, index in times if begin == position))
+            for position in sorted({0, *(index + 1 for _, index in times)})
+        }
+        self.fired: dict[int, int] = {
+            index: max((count for (_, other), count in times.items() if other == index), default=0)
+            for index in range(len(schedule.timers))
+        }
+        """For each timer, on how many of the stays tried a sweep can return it."""
+
+    def _jumps(self, entered_at: datetime, times: dict[tuple[int, int], int]) -> Iterator[tuple[int, int]]:
+        """The jumps in a stay that begins at ``entered_at``, counted in ``times``.
+
+        The earlier a timer is settled, the less a notice holds back: the earliest
+        instant is all that has to be known of a position.
+        """
+        schedule = self.schedule
+        settled_at: dict[int, datetime | None] = {0: None}
+        for position in range(len(schedule.timers)):
+            if position not in settled_at:
+                continue
+            dues = {
+                index: schedule.due_at(index, position, entered_at, settled_at[position])
+                for index in schedule.reachable(position)
+            }
+            for index, due in dues.items():
+                after = dues.get(index + 1)
+                if due is None or (after is not None and after <= due):
+                    continue
+                times[position, index] += 1
+                earliest = settled_at.get(index + 1) or due
+                settled_at[index + 1] = min(earliest, due)
+                yield position, index
+
+    def is_never(self, index: int) -> bool:
+        """Whether it is proved that no sweep ever returns the timer at ``index``."""
+        lengths = [timer.after for timer in self.schedule.timers]
+        return not self.fired[index] and (
+            not self._mixed
+            or self.schedule.counted_from_entry(index, START) is None
+            or (index + 1 in self.schedule.reachable(index) and lengths[index + 1] in lengths[: index + 1])
+        )
+
+    def is_rare(self, index: int) -> bool:
+        """Whether the timer is returned on less than a tenth of the stays tried, and may be on others."""
+        return self.fired[index] * 10 < self.tried and not self.is_never(index)
+
+    @property
+    def mover(self) -> int | None:
+        """The timer that moves the case away, if it ever comes due."""
+        last = len(self.schedule.timers) - 1
+        return last if self.fired.get(last) and self.schedule.timers[last].to is not None else None
+
+    def leading_to(self, index: int, *, fewest: bool = True) -> tuple[int, ...]:
+        """The timers to be settled until the one at ``index`` is, which stands last: the fewest, or the most."""
+        ways: dict[int, tuple[int, ...]] = {0: ()}
+        for position, indices in self.jumps.items():
+            for one in indices:
+                way, known = (*ways[position], one), ways.get(one + 1)
+                if known is None or (len(way) < len(known)) is fewest:
+                    ways[one + 1] = way
+        return ways[index + 1]
+
+
+# --- where a case can be -----------------------------------------------------
+
+
+class Configuration(NamedTuple):
+    """Where a case can stand: what a policy can tell apart, beside the last timer settled.
+
+    ``previous`` is kept only where a row can lead back to it.
+    """
+
+    state: str
+    assigned: bool
+    previous: str | None
+
+    @property
+    def context(self) -> int:
+        """Which context of the policy's table the case is in."""
+        return context(assigned=self.assigned, previous=self.previous is not None)
+
+
+class Edge(NamedTuple):
+    """What leads from one configuration to the next: an event by a role, or a timer that moves the case.
+
+    ``to`` is none for an internal transition; ``row`` is the number of the event's row.
+    """
+
+    event: str
+    by: str
+    to: str | None
+    sub_status: str | None = None
+    assigns: bool = False
+    row: int | None = None
+
+
+class Exploration:
+    """All configurations that a case can come to from its opening on, and a shortest way to each."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.desk = Workflow(policy)
+        self.table = compile_table(policy)
+        self.firings: Mapping[str, Firing] = {
+            state: Firing(schedule) for state, schedule in schedules(policy).items()
+        }
+        self._steps: defaultdict[str, list[tuple[str, str, tuple[Step | None, ...]]]] = defaultdict(list)
+        self._looking_back: set[str] = set()
+        for (state, event, role), steps in self.table.steps.items():
+            self._steps[state].append((event, role, steps))
+            if any(step is not None and step.chosen_by == "previous" for step in steps):
+                self._looking_back.add(state.partition(".")[0])
+        self._known: dict[tuple[str, int], tuple[Edge, ...]] = {}
+        self._came: dict[Configuration, tuple[Configuration, Edge] | None] = {}
+        self._explore()
+
+    @property
+    def configurations(self) -> Iterable[Configuration]:
+        """Every one that a case can come to, those that are nearest first."""
+        return self._came
+
+    def _explore(self) -> None:
+        begin = Configuration(self.policy.initial, assigned=False, previous=None)
+        ahead: list[tuple[int, int, Configuration, tuple[Configuration, Edge] | None]] = [(0, 0, begin, None)]
+        nearest: dict[Configuration, int] = {begin: 0}
+        number = 0
+        while ahead:
+            steps, _, here, came = heapq.heappop(ahead)
+            if here in self._came:
+                continue
+            self._came[here] = came
+            for edge, there in self.ways_on(here):
+                cost = steps + 1
+                if edge.row is None:
+                    firing = self.firings[here.state]
+                    cost = steps + len(firing.leading_to(len(firing.schedule.timers) - 1))
+                if cost < nearest.get(there, cost + 1):
+                    nearest[there] = cost
+                    number += 1
+                    heapq.heappush(ahead, (cost, number, there, (here, edge)))
+
+    def ways_on(self, here: Configuration) -> Iterator[tuple[Edge, Configuration]]:
+        """What can happen to a case that stands ``here``, and where it leads; internal transitions too."""
+        for edge in self._edges(here):
+            yield edge, self._after(here, edge)
+
+    def _edges(self, here: Configuration) -> Iterable[Edge]:
+        key = (here.state, here.context)
+        if key not in self._known:
+            self._known[key] = tuple(self._found(here))
+        if here.previous is None:
+            return self._known[key]
+        return [edge._replace(to=here.previous) if edge.to == PREVIOUS else edge for edge in self._known[key]]
+
+    def _found(self, here: Configuration) -> Iterator[Edge]:
+        for event, role, steps in self._steps[here.state]:
+            step = steps[here.context]
+            if step is None:
+                continue
+            edge = Edge(event, role, step.to and step.to[2], None, step.needs_assignee, step.row)
+            if step.chosen_by == "sub_status":
+                for sub_status, target in step.choices.items():
+                    yield edge._replace(to=target[2], sub_status=sub_status)
+            elif step.chosen_by == "previous":
+                yield edge._replace(to=PREVIOUS)
+            else:
+                yield edge
+        firing = self.firings[here.state]
+        if firing.mover is not None:
+            timer = firing.schedule.timers[firing.mover]
+            yield Edge(timer.name, SYSTEM, timer.to)
+
+    def _after(self, here: Configuration, edge: Edge) -> Configuration:
+        state = edge.to or here.state
+        assigned = here.assigned or edge.assigns
+        status = state.partition(".")[0]
+        if status not in self._looking_back:
+            return Configuration(state, assigned, None)
+        same = status == here.state.partition(".")[0]
+        return Configuration(state, assigned, here.previous if same else here.state)
+
+    # --- the way there -------------------------------------------------------
+
+    def way(self, to: Configuration) -> tuple[Edge, ...]:
+        """A shortest way there from the opening of a case."""
+        edges: list[Edge] = []
+        while (came := self._came[to]) is not None:
+            to, edge = came
+            edges.append(edge)
+        return tuple(reversed(edges))
+
+    def tell(
+        self, to: Configuration, then: Callable[[Life], object] = lambda life: life
+    ) -> tuple[str, tuple[Occurrence, ...]]:
+        """The story and the witness of a case that comes ``to`` a configuration, and of what happens ``then``.
+
+        Both are empty if time does not go on for so long, or calendars forbid it on every day of a year.
+        """
+        edges = self.way(to)
+        for start in SAMPLES:
+            life = Life(self, start)
+            try:
+                for edge in edges:
+                    life.goes(edge)
+                then(life)
+            except _ImpossibleError:
+                continue
+            return " \N{RIGHTWARDS ARROW} ".join(life.words), tuple(life.steps)
+        return "", ()
+
+
+class _ImpossibleError(Exception):
+    """A sweep does not return the timer that a life waits for."""
+
+
+class Life:
+    """The life of one case, led step by step: ``steps`` is its witness, ``words`` tell its story."""
+
+    def __init__(self, exploration: Exploration, start: datetime) -> None:
+        self._exploration = exploration
+        self._desk = exploration.desk
+        self.case = self._desk.open("witness", at=start)
+        self.steps = [Occurrence(at=start, event=OPEN, by=SYSTEM)]
+        self.words = [OPEN]
+
+    def goes(self, edge: Edge) -> None:
+        """Let happen what leads on: an event, or the fewest timers up to the one that moves the case."""
+        if edge.row is None:
+            firing = self._exploration.firings[self.case.state]
+            for index in firing.leading_to(len(firing.schedule.timers) - 1):
+                self.settles(index)
+            return
+        step = Occurrence(
+            at=self.case.changed_at,
+            event=edge.event,
+            by=edge.by,
+            sub_status=edge.sub_status,
+            assignee=ASSIGNEE if edge.assigns else None,
+        )
+        self.case = _happen(self._desk, self.case, step)
+        self.steps.append(step)
+        words = f"{_event(edge.event, edge.by)}{f'({edge.sub_status})' if edge.sub_status else ''}"
+        self.words.append(words if edge.to is not None or edge.assigns else f"{words} changes nothing")
+
+    def is_refused(self, event: str, by: str) -> None:
+        """Let somebody try what is refused."""
+        self.steps.append(Occurrence(at=self.case.changed_at, event=event, by=by, refused=True))
+        self.words.append(f"{_event(event, by)} is refused")
+
+    def settles(self, index: int) -> None:
+        """Wait until a sweep returns the timer at ``index``, and settle it."""
+        case, desk = self.case, self._desk
+        schedule = self._exploration.firings[case.state].schedule
+        timer = schedule.timers[index]
+        due = schedule.due_at(index, schedule.positions[case.settled], case.entered_at, case.settled_at)
+        if due is None:
+            raise _ImpossibleError
+        now = max(due, case.changed_at)
+        action = next(desk.due([case], now=now))
+        if action.timer != timer.name:
+            raise _ImpossibleError
+        passed = now - case.changed_at
+        if passed:
+            whole = case.changed_at == case.entered_at and case.settled is None
+            length = timer.after if whole else Length("elapsed", passed // timedelta(seconds=1))
+            verb = "passes" if length.amount == 1 or str(length).startswith("1 ") else "pass"
+            self.words.append(f"{length} {verb}{' unseen' if action.skipped else ''}")
+        missed = f", {' and '.join(action.skipped)} never sent" if action.skipped else ""
+        self.words.append(f"{timer.to} by {timer.name}{missed}" if timer.to else f"{timer.name}{missed}")
+        self.case = desk.settle(case, action, at=now)
+        self.steps.append(Occurrence(at=now, event=timer.name, by=SYSTEM, timer=True))
+
+
+def _event(event: str, by: str) -> str:
+    return event if by == "agent" else f"{event} by the {by}"
