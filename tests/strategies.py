@@ -15,7 +15,5 @@ from casestate.testing.strategies import (  # noqa: F401
     nudges,
     texts,
     turns,
-    wall,
     zones,
-    policy_tables,
 )

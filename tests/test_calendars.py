@@ -6,6 +6,7 @@ import time
 
 from datetime import UTC, date, datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -28,7 +29,6 @@ from strategies import (
     instants,
     lengths,
     turns,
-    wall,
     zones,
 )
 
@@ -39,6 +39,11 @@ DAY = timedelta(days=1)
 def utc(text: str) -> datetime:
     """An instant in UTC."""
     return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def wall(at: datetime, zone_name: str) -> datetime:
+    """What a clock on the wall shows at an instant."""
+    return at.astimezone(ZoneInfo(zone_name)).replace(tzinfo=None)
 
 
 def elapsed(**units: int) -> Length:

@@ -7,19 +7,28 @@ history and actions can be held to.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 
-try:
-    import hypothesis as _hypothesis  # noqa: F401 - only whether it is there
-except ModuleNotFoundError as error:
-    if error.name != "hypothesis":
-        raise
+
+if find_spec("hypothesis") is None:
     raise ModuleNotFoundError(
         "casestate.testing needs hypothesis: pip install 'casestate[testing]'", name="hypothesis"
-    ) from None
+    )
 
+from casestate.testing.invariants import (
+    assert_history_is_legal,
+    assert_history_only_grows,
+    assert_never_closed_unwarned,
+    assert_no_duplicates,
+    assert_one_action_a_case,
+    assert_reply_wins,
+    assert_stays_count_up,
+)
 from casestate.testing.strategies import (
+    actions,
     calendars,
     cases,
+    histories,
     instants,
     lengths,
     policies,
@@ -28,8 +37,17 @@ from casestate.testing.strategies import (
 
 
 __all__ = [
+    "actions",
+    "assert_history_is_legal",
+    "assert_history_only_grows",
+    "assert_never_closed_unwarned",
+    "assert_no_duplicates",
+    "assert_one_action_a_case",
+    "assert_reply_wins",
+    "assert_stays_count_up",
     "calendars",
     "cases",
+    "histories",
     "instants",
     "lengths",
     "policies",

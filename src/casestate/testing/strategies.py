@@ -1,26 +1,50 @@
-"""Hypothesis strategies for instants, lengths, calendars, policies and cases: legal ones, and hostile.
+"""Hypothesis strategies for policies, cases, histories and what they are made of: legal ones, and hostile.
 
-A policy is made so that it is legal, not by trial, so that a loader which
-refuses too much is found out. Instants crowd around the turns of the clocks of
-`ZONES` and around ties to the microsecond.
+What they draw is made so that it is legal, not by trial, so that a reader which
+refuses too much is found out. Instants crowd around the turns of the clocks and
+around ties to the microsecond; texts and names try to be taken for something
+else. A wrong argument raises where the strategy is made, not where it is drawn.
 """
 
 from __future__ import annotations
 
+import importlib.util
+
 from datetime import UTC, date, datetime, timedelta
-from functools import cache
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from functools import cache, lru_cache
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from zoneinfo import ZoneInfo
 
-from hypothesis import strategies as st
+import attrs
 
-from casestate import Calendar, Case, Length, Policy, load_policy
-from casestate.calendars import WEEKDAYS, Unit
+from hypothesis import assume
+from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
+
+from casestate.calendars import WEEKDAYS, Calendar, Length, Unit
+from casestate.calendars import zone as zone_named
+from casestate.case import Action, Case
+from casestate.clock import instant
+from casestate.errors import MissingArgument, UnknownStatus, one_of, shown
+from casestate.loading import load_policy
+from casestate.policy import CLONE, Policy
+from casestate.workflow import Workflow
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+__all__ = [
+    "actions",
+    "calendars",
+    "cases",
+    "histories",
+    "instants",
+    "lengths",
+    "policies",
+    "policy_tables",
+]
 
 _T = TypeVar("_T")
 
@@ -97,9 +121,61 @@ ODD_NAMES: Final = (
 PLAIN_NAMES: Final = ("new", "waiting", "done", "idle", "x", "y", "z", "q_", "q__9", "r2d2")
 
 
+@cache
 def turns(zone: str) -> tuple[datetime, ...]:
-    """Instants at which the clocks of ``zone`` are turned."""
-    return tuple(datetime.fromisoformat(text).replace(tzinfo=UTC) for text in TURNS[zone])
+    """Instants at which the clocks of ``zone`` are turned: those we know, or those of a few years of it."""
+    if zone in TURNS:
+        return tuple(datetime.fromisoformat(text).replace(tzinfo=UTC) for text in TURNS[zone])
+    here = ZoneInfo(zone)
+    hours = [datetime(2025, 1, 1, tzinfo=UTC) + timedelta(hours=hour) for hour in range(3 * 365 * 24)]
+    days = hours[::24]
+    turned = [
+        number
+        for number, (day, other) in enumerate(pairwise(days))
+        if day.astimezone(here).utcoffset() != other.astimezone(here).utcoffset()
+    ]
+    return tuple(
+        next(
+            later
+            for hour, later in pairwise(hours[number * 24 : number * 24 + 25])
+            if hour.astimezone(here).utcoffset() != later.astimezone(here).utcoffset()
+        )
+        for number in turned
+    )
+
+
+# --- arguments, checked where the strategy is made ------------------------------
+
+
+def _flags(**flags: object) -> None:
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise InvalidArgument(f"{name} is True or False, not {shown(value)}")
+
+
+def _a_policy(policy: object) -> None:
+    if not isinstance(policy, Policy):
+        raise InvalidArgument(f"policy must be a Policy (see load_policy), not {shown(policy)}")
+
+
+def _a_zone(zone: object) -> None:
+    if zone is not None:
+        if not isinstance(zone, str):
+            raise InvalidArgument(f"zone is an IANA name such as 'Europe/Berlin', not {shown(zone)}")
+        zone_named(zone)
+
+
+def _the_units(units: object) -> tuple[Unit, ...]:
+    given = (units,) if isinstance(units, str) else units
+    found = tuple(cast("Sequence[object]", given)) if isinstance(given, (tuple, list)) else ()
+    if not found or any(unit not in UNITS for unit in found):
+        raise InvalidArgument(f"units are one or more of {one_of(UNITS)}, not {shown(units)}")
+    return cast("tuple[Unit, ...]", found)
+
+
+def _regions(regions: object) -> None:
+    if regions and importlib.util.find_spec("holidays") is None:
+        raise InvalidArgument("regions=True needs the holidays extra: pip install 'casestate[holidays]'")
 
 
 # --- choices, made of few and kept strategies: most of the time would go into making them ---
@@ -149,20 +225,64 @@ def nudges() -> st.SearchStrategy[timedelta]:
     return st.sampled_from((timedelta(0), TICK, -TICK))
 
 
-@cache
-def instants(zone: str | None = None, *, extreme: bool = False) -> st.SearchStrategy[datetime]:
-    """Aware instants in UTC: near the turns of ``zone`` (none: of any), some days before them, or anywhere.
+def instants(
+    zone: str | None = None,
+    *,
+    min_value: datetime | None = None,
+    max_value: datetime | None = None,
+    extreme: bool = False,
+) -> st.SearchStrategy[datetime]:
+    """Aware instants in UTC: for ``at=``, ``now=`` and whatever a clock may show.
 
-    With ``extreme``, also at both ends of time.
+    Near the turns of the clocks of ``zone`` (none: of many), some days before them
+    (where a stay begins that ends in the turn), or anywhere from 2010 to 2029; many
+    of them a microsecond off. With ``extreme``, also at both ends of time, the years 1 and 9999.
+    ``min_value`` and ``max_value`` bound them; the bounds themselves are drawn as well.
+
+    Shrinks towards the beginning of 2010.
+
+    Raises `InvalidArgument`, `PolicyError` for a zone that does not exist, `NaiveTimeError` or
+    `InstantError`.
     """
+    _flags(extreme=extreme)
+    _a_zone(zone)
+    low = FIRST if min_value is None else instant(min_value, "min_value")
+    high = LAST if max_value is None else instant(max_value, "max_value")
+    if low > high:
+        raise InvalidArgument(f"min_value ({low}) is after max_value ({high})")
+    return _instants(zone, low, high, extreme=extreme)
+
+
+def _shifted(turn: datetime, days: int, minutes: int, nudge: timedelta) -> datetime:
+    return turn + timedelta(days=days, minutes=minutes) + nudge
+
+
+def _after_first(wait: timedelta, nudge: timedelta) -> datetime:
+    return FIRST + wait + abs(nudge)
+
+
+def _before_last(wait: timedelta, nudge: timedelta) -> datetime:
+    return LAST - wait - abs(nudge)
+
+
+@lru_cache
+def _instants(
+    zone: str | None, low: datetime, high: datetime, *, extreme: bool
+) -> st.SearchStrategy[datetime]:
+    bounded = (low, high) != (FIRST, LAST)
+    some_days = timedelta(days=35)
     near = turns(zone) if zone is not None else tuple(turn for other in ZONES for turn in turns(other))
-    anywhere = st.datetimes(datetime(2010, 1, 1), datetime(2030, 1, 1))  # noqa: DTZ001 - made aware below
+    near = tuple(turn for turn in near if turn + some_days >= low and turn - some_days <= high)
+    from_, to = max(low, datetime(2010, 1, 1, tzinfo=UTC)), min(high, datetime(2030, 1, 1, tzinfo=UTC))
+    if from_ > to:
+        from_, to = low, high
+    anywhere = st.datetimes(from_.replace(tzinfo=None), to.replace(tzinfo=None))
     choices = [anywhere.map(lambda moment: moment.replace(tzinfo=UTC, fold=0))]
     if near:
         minutes = (0, 1, -1, 30, -30, 60, -60, 90, -90, 120, 720, -720, 1439, -1440)
         choices.append(
             st.builds(
-                lambda turn, days, minutes, nudge: turn + timedelta(days=days, minutes=minutes) + nudge,
+                _shifted,
                 st.sampled_from(near),
                 st.just(0) | st.integers(-35, 3),
                 st.sampled_from(minutes),
@@ -172,15 +292,27 @@ def instants(zone: str | None = None, *, extreme: bool = False) -> st.SearchStra
     if extreme:
         hours = st.integers(0, 100).map(lambda number: timedelta(hours=number))
         choices += [
-            st.builds(lambda wait, nudge: FIRST + wait + abs(nudge), hours, nudges()),
-            st.builds(lambda wait, nudge: LAST - wait - abs(nudge), hours, nudges()),
+            st.builds(_after_first, hours, nudges()),
+            st.builds(_before_last, hours, nudges()),
         ]
-    return st.one_of(choices)
+    found = st.one_of(choices)
+    return found.map(lambda moment: min(max(moment, low), high)) if bounded else found
+
+
+def lengths(units: Sequence[Unit] | Unit = UNITS, *, huge: bool = False) -> st.SearchStrategy[Length]:
+    """Lengths of the kinds ``units`` (``elapsed``, ``calendar_days``, ``business_days``).
+
+    Nothing (elapsed time only) or a day to some weeks; with ``huge``, up to the
+    longest that a policy may name, which is never over. Shrinks towards no time, or one day.
+
+    Raises `InvalidArgument`.
+    """
+    _flags(huge=huge)
+    return _lengths(_the_units(units), huge=huge)
 
 
 @cache
-def lengths(units: tuple[Unit, ...] = UNITS, *, huge: bool = False) -> st.SearchStrategy[Length]:
-    """Lengths of the kinds ``units``: nothing or a day to some weeks; with ``huge``, up to the longest."""
+def _lengths(units: tuple[Unit, ...], *, huge: bool) -> st.SearchStrategy[Length]:
     amounts: dict[Unit, st.SearchStrategy[int]] = {
         "elapsed": st.sampled_from((0, 1, 3_600, 86_400, 7 * 86_400)) | st.integers(0, 45 * 86_400),
         "calendar_days": st.integers(1, 45),
@@ -196,18 +328,32 @@ def lengths(units: tuple[Unit, ...] = UNITS, *, huge: bool = False) -> st.Search
 @cache
 def days() -> st.SearchStrategy[date]:
     """Dates at and around the turns of the clocks, and in the years of most instants."""
-    near = [turn.date() for zone in ZONES for turn in turns(zone)]
-    return st.builds(
-        lambda day, more: day + timedelta(days=more), st.sampled_from(near), st.integers(-3, 10)
-    ) | st.dates(date(2010, 1, 1), date(2030, 1, 1))
+    near = st.sampled_from([turn.date() for zone in ZONES for turn in turns(zone)])
+    return st.builds(_days_later, near, st.integers(-3, 10)) | st.dates(date(2010, 1, 1), date(2030, 1, 1))
+
+
+def _days_later(day: date, more: int) -> date:
+    return day + timedelta(days=more)
+
+
+def calendars(*, zone: str | None = None, regions: bool = False) -> st.SearchStrategy[Calendar]:
+    """Calendars: zones whose clocks are turned in every way there is, weekends, holidays.
+
+    They are of ``zone``, or of one of sixteen: turns by half an hour, by two, at
+    midnight, by a whole day; none at all. The weekend is any that leaves a
+    business day; the holidays lie near the turns. With ``regions``, some are
+    those of regions of the ``holidays`` package. Shrinks towards UTC without a day off.
+
+    Raises `InvalidArgument`, and `PolicyError` for a zone that does not exist.
+    """
+    _flags(regions=regions)
+    _a_zone(zone)
+    _regions(regions)
+    return _calendars(zone=zone, regions=regions)
 
 
 @st.composite
-def calendars(draw: st.DrawFn, *, zone: str | None = None, regions: bool = False) -> Calendar:
-    """Calendars of many zones, with any weekend that leaves a business day.
-
-    With ``regions``, some of their holidays are those of regions.
-    """
+def _calendars(draw: st.DrawFn, *, zone: str | None, regions: bool) -> Calendar:
     holidays: list[date | str] = [draw(days()) for _ in range(draw(_below(5)))]
     if regions:
         holidays += _some(draw, ("DE-BE", "IT", "US", "JP"), least=0, most=2)
@@ -267,7 +413,7 @@ def states_of(statuses: Mapping[str, Any]) -> tuple[str, ...]:
 def matching(statuses: Mapping[str, Any], patterns: Iterable[str]) -> set[str]:
     """The states that patterns of a policy file stand for."""
     patterns = set(patterns)
-    found = set()
+    found: set[str] = set()
     for state in states_of(statuses):
         status = state.split(".")[0]
         is_open = not statuses[status].get("closed", False)
@@ -339,7 +485,7 @@ def _staying_timer(draw: st.DrawFn, statuses: Mapping[str, Any], units: Sequence
     if _rarely(draw):
         timer["audience"] = draw(texts())
     if _rarely(draw):
-        unit: Unit = next((unit for unit in UNITS if unit in timer["after"]), "elapsed")
+        unit = next((known for known in UNITS if known in timer["after"]), UNITS[0])
         timer["repeat"] = {"every": _length(draw, [unit], least=1), "times": draw(_below(4)) + 1}
     return timer
 
@@ -374,7 +520,7 @@ def _moving_timer(
 def _timers(
     draw: st.DrawFn, statuses: Mapping[str, Any], units: Sequence[Unit], *, notice: bool, moves: bool
 ) -> dict[str, Any]:
-    found = [_staying_timer(draw, statuses, units) for _ in range(_pick(draw, (2, 1, 3, 5, 0)))]
+    found = [_staying_timer(draw, statuses, units) for _ in range(_pick(draw, (0, 1, 2, 3, 5)))]
     free = list(states_of(statuses))
     for mover in [
         _moving_timer(draw, statuses, units, tuple(found), free) for _ in range(draw(_below(4)) * moves)
@@ -397,21 +543,30 @@ def _timers(
     return dict(zip(_names(draw, least=len(found), most=len(found)), found, strict=True))
 
 
-@st.composite
 def policy_tables(
-    draw: st.DrawFn,
     *,
-    units: Sequence[Unit] = UNITS,
+    units: Sequence[Unit] | Unit = UNITS,
     notice: bool = True,
     moves: bool = True,
     zone: str | None = None,
     regions: bool = False,
-) -> dict[str, Any]:
+) -> st.SearchStrategy[dict[str, Any]]:
     """Legal policies as mappings of the file format, written in all the ways that it allows.
 
-    Their lengths are of the kinds ``units``; ``notice`` and ``moves`` say whether
-    they may have notices and timers with a target.
+    For whatever reads, writes or edits policy files. The arguments are those of `policies`.
+
+    Raises `InvalidArgument`, and `PolicyError` for a zone that does not exist.
     """
+    _flags(notice=notice, moves=moves, regions=regions)
+    _a_zone(zone)
+    _regions(regions)
+    return _policy_tables(units=_the_units(units), notice=notice, moves=moves, zone=zone, regions=regions)
+
+
+@st.composite
+def _policy_tables(
+    draw: st.DrawFn, *, units: Sequence[Unit], notice: bool, moves: bool, zone: str | None, regions: bool
+) -> dict[str, Any]:
     statuses = _statuses(draw)
     table: dict[str, Any] = {
         "format": 1,
@@ -424,7 +579,7 @@ def policy_tables(
         roles = _some(draw, (*roles, "boss", "class"), most=5)
         table["roles"] = roles
     if zone is not None or _maybe(draw):
-        calendar = draw(calendars(zone=zone, regions=regions))
+        calendar = draw(_calendars(zone=zone, regions=regions))
         table["calendar"] = {
             "zone": calendar.zone,
             "weekend": list(calendar.weekend),
@@ -441,29 +596,63 @@ def policy_tables(
 
 def policies(
     *,
-    units: Sequence[Unit] = UNITS,
+    units: Sequence[Unit] | Unit = UNITS,
     notice: bool = True,
     moves: bool = True,
     zone: str | None = None,
     regions: bool = False,
 ) -> st.SearchStrategy[Policy]:
-    """Legal policies: see `policy_tables`."""
-    return policy_tables(units=units, notice=notice, moves=moves, zone=zone, regions=regions).map(load_policy)
+    """Legal policies, of one to five statuses: for code that must work with whatever policy it is given.
+
+    Their lengths are of the kinds ``units``; ``notice`` says whether timers may
+    have one, ``moves`` whether timers may close or move a case. The calendar is
+    of ``zone``, or any; with ``regions`` as in `calendars`. Hostile about them: names that mean
+    something to Python or to a library, texts that would do harm if they were
+    anything but text, ties between timers, rows that no event reaches, states that
+    nothing leaves. Shrinks towards one status without events or timers.
+
+    Raises `InvalidArgument`, and `PolicyError` for a zone that does not exist.
+    """
+    tables = policy_tables(units=units, notice=notice, moves=moves, zone=zone, regions=regions)
+    return tables.map(load_policy)
 
 
-@st.composite
+# --- cases -------------------------------------------------------------------
+
+
 def cases(
-    draw: st.DrawFn,
     policy: Policy,
     *,
     state: str | None = None,
     settled: bool = True,
     extreme: bool = False,
-) -> Case:
-    """Cases that the policy can have, as another system may keep them; most are in states with timers.
+    hostile: bool = False,
+) -> st.SearchStrategy[Case]:
+    """Cases that ``policy`` can have, as another system keeps them: where they stand, without a history.
 
-    With ``settled``, some have dealt with some of their timers.
+    They are in states that have timers if there are any, or all in ``state``. With
+    ``settled``, some have dealt with some of their timers. Their stays began at
+    `instants` of the policy's zone, ``extreme`` ones if so wished; a case may name
+    its policy or leave it out. Ids and assignees may look like code.
+
+    With ``hostile``, every other case is one that the policy *cannot* have: with an
+    unknown status or sub-status, without the sub-status that it needs, with a timer
+    of another state or of none, of another policy. A `Workflow` refuses each of
+    these with an `UnknownStatus` or a `CaseDataError`; so should whatever
+    stands in its place.
+
+    Raises `InvalidArgument`, and `UnknownStatus` for a state that the policy does not have.
     """
+    _a_policy(policy)
+    _flags(settled=settled, extreme=extreme, hostile=hostile)
+    if state is not None and state not in policy.states:
+        raise UnknownStatus(state, policy.states, "state")
+    found = _cases(policy, state=state, settled=settled, extreme=extreme)
+    return found | found.flatmap(lambda case: _twisted(policy, case)) if hostile else found
+
+
+@st.composite
+def _cases(draw: st.DrawFn, policy: Policy, *, state: str | None, settled: bool, extreme: bool) -> Case:
     busy = [state for state in policy.states if policy.schedules[state]]
     state = state or _pick(draw, busy or policy.states)
     status, _, sub_status = state.partition(".")
@@ -476,19 +665,160 @@ def cases(
         settled_at = entered_at + min(waited, (LAST - entered_at) // TICK) * TICK
     others = [other for other in policy.states if other.partition(".")[0] != status]
     return Case(
-        id=_pick(draw, ("C-1042", "{0.__class__}", "os.system", "é:1 %s")),
+        id=_pick(draw, _IDS),
         status=status,
         sub_status=sub_status or None,
         entered_at=entered_at,
         policy=_pick(draw, (policy.name, None)),
         stay=draw(_below(9)) + 1,
         previous=_pick(draw, (None, *others)),
-        assignee=_pick(draw, (None, "mira", "os.system")),
+        assignee=_pick(draw, (None, *_PEOPLE)),
         settled=last,
         settled_at=settled_at,
     )
 
 
-def wall(at: datetime, zone: str) -> datetime:
-    """What a clock on the wall shows at an instant."""
-    return at.astimezone(ZoneInfo(zone)).replace(tzinfo=None)
+_IDS: Final = ("C-1042", "{0.__class__}", "os.system", "é:1 %s")
+_PEOPLE: Final = ("mira", "os.system")
+
+
+def _absent(known: Iterable[str]) -> str:
+    """A name that is none of ``known``."""
+    taken = set(known)
+    name = "unknown"
+    while name in taken:
+        name += "_x"
+    return name
+
+
+def _twisted(policy: Policy, case: Case) -> st.SearchStrategy[Case]:
+    """The case with one thing changed so that it cannot be of this policy."""
+    status = policy.statuses[case.status]
+    here = {timer.name for timer in policy.schedules[case.state]}
+    elsewhere = {timer.name for timers in policy.schedules.values() for timer in timers} - here
+    at = case.settled_at or case.entered_at
+    twists: list[dict[str, Any]] = [
+        {"status": _absent(policy.statuses), "sub_status": None},
+        {"sub_status": _absent(status.sub_statuses)},
+        {"settled": _absent(here), "settled_at": at},
+        {"policy": _absent([policy.name])},
+        *({"settled": timer, "settled_at": at} for timer in sorted(elsewhere)),
+    ]
+    if status.sub_statuses:
+        twists.append({"sub_status": None})
+    return st.sampled_from(twists).map(lambda twist: attrs.evolve(case, **twist))
+
+
+# --- what happens to cases ------------------------------------------------------
+
+
+def histories(policy: Policy, *, max_changes: int = 12) -> st.SearchStrategy[Case]:
+    """Cases to which things have happened under ``policy``: a `Case` whose ``history`` is the history.
+
+    Each is opened, and lives through up to ``max_changes`` changes: events of every
+    role that the policy permits in that moment, with the sub-status or the assignee
+    that they need; and timers, settled by a sweep that comes to the microsecond,
+    late, after an outage of months, or never. Every entry is legal (see
+    `assert_history_is_legal`). Hostile about them: times that tie, a reply just
+    before a closure is due or just after it, reminders passed over. A
+    case that is cloned goes on as itself or as its clone. Shrinks towards a case that
+    has just been opened, and towards few changes, all at one instant.
+
+    Raises `InvalidArgument`.
+    """
+    _a_policy(policy)
+    if not isinstance(max_changes, int) or isinstance(max_changes, bool) or max_changes < 0:
+        raise InvalidArgument(f"max_changes is a whole number from 0 on, not {shown(max_changes)}")
+    return _histories(policy, max_changes)
+
+
+@lru_cache
+def _workflow(policy: Policy) -> Workflow:
+    return Workflow(policy, lambda: FIRST)
+
+
+@st.composite
+def _histories(draw: st.DrawFn, policy: Policy, max_changes: int) -> Case:
+    workflow = _workflow(policy)
+    now = draw(instants(policy.calendar.zone))
+    case = workflow.open(_pick(draw, _IDS), at=now)
+    for _ in range(max_changes):
+        step = draw(_steps(workflow, case, now))
+        if step is None:
+            break
+        case, now = step
+    return case
+
+
+@st.composite
+def _steps(draw: st.DrawFn, workflow: Workflow, case: Case, now: datetime) -> tuple[Case, datetime] | None:
+    """Some time passes, and then a sweep, an event or nothing; none at the end of the history.
+
+    It is a draw of its own, so that shrinking can take a step away as a whole.
+    """
+    if not draw(_below(16)):
+        return None
+    due_at = workflow.next_due(case)
+    now = _later(draw, now, due_at)
+    events = [(event, role) for role in workflow.policy.roles for event in workflow.allowed(case, by=role)]
+    if due_at is not None and due_at <= now and not (events and _maybe(draw)):
+        action = next(workflow.forecast(case, now=now))
+        now = _later(draw, now, None)
+        return workflow.settle(case, action, at=now), now
+    if not events:
+        return case, now
+    event, role = _pick(draw, events)
+    return _changed(draw, workflow, case, event, role, now), now
+
+
+def _later(draw: st.DrawFn, now: datetime, due_at: datetime | None) -> datetime:
+    """The same instant or a later one: soon, about when the next timer comes due, or after an outage."""
+    waits = (
+        ("none", "soon", "outage") if due_at is None or due_at <= now else ("none", "due", "soon", "outage")
+    )
+    wait = _pick(draw, waits)
+    if wait == "due":
+        until = cast("datetime", due_at)
+        return until + min(draw(nudges()), LAST - until)
+    longest = {"none": 1, "soon": 3 * 86_400, "outage": 400 * 86_400}[wait]
+    return now + min(timedelta(seconds=draw(_below(longest))), LAST - now)
+
+
+def _changed(draw: st.DrawFn, workflow: Workflow, case: Case, event: str, by: str, at: datetime) -> Case:
+    """The case after a permitted event; the workflow itself says which arguments that needs."""
+    actor = _pick(draw, (None, *_PEOPLE))
+    if event == CLONE:
+        number = len(case.clones) + 1
+        return _pick(draw, workflow.clone(case, f"{case.id}/{number}", by=by, at=at, actor=actor))
+    given: dict[str, str] = {}
+    while True:
+        try:
+            return workflow.apply(case, event, by=by, at=at, actor=actor, **given)
+        except MissingArgument as missing:
+            given[missing.argument] = _pick(draw, _PEOPLE) if missing.argument == "assignee" else "?"
+        except UnknownStatus as unknown:
+            given["sub_status"] = _pick(draw, unknown.known)
+
+
+def actions(policy: Policy) -> st.SearchStrategy[Action]:
+    """Actions as a sweep returns them: for the code that sends the e-mails and closes the cases.
+
+    Every timer of ``policy`` comes up, due just now or for months; with others passed over, and for a case
+    that has dealt with some. Shrinks towards the first timer of the first state that has one, just due.
+
+    Raises `InvalidArgument` for a policy without timers: it has no actions.
+    """
+    _a_policy(policy)
+    if not policy.timers:
+        raise InvalidArgument(f"the policy {policy.name!r} has no timers, so there are no actions")
+    return _actions(policy)
+
+
+@st.composite
+def _actions(draw: st.DrawFn, policy: Policy) -> Action:
+    workflow = _workflow(policy)
+    case = draw(_cases(policy, state=None, settled=True, extreme=False))
+    due_at = workflow.next_due(case)
+    assume(due_at is not None)
+    now = _later(draw, cast("datetime", due_at), None)
+    return next(workflow.forecast(case, now=now))
