@@ -28,7 +28,7 @@ from casestate.workflow import Workflow
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from casestate.case import Case
     from casestate.machine import Step
@@ -147,7 +147,9 @@ class Firing:
                 break
         self.jumps: dict[int, tuple[int, ...]] = {
             position: tuple(sorted(index for begin, index in times if begin == position))
-            for position in sorted({0, *(index + 1 for _, index in times)})
+            for position in sorted(
+                {0, *(index + 1 for _, index in times if schedule.timers[index].to is None)}
+            )
         }
         self.fired: dict[int, int] = {
             index: max((count for (_, other), count in times.items() if other == index), default=0)
@@ -192,21 +194,28 @@ class Firing:
         """Whether the timer is returned on less than a tenth of the stays tried, and may be on others."""
         return self.fired[index] * 10 < self.tried and not self.is_never(index)
 
+    def overtaking(self, index: int) -> int | None:
+        """The timer that passes over the one at ``index``: the next that can be returned, if there is one."""
+        return next((later for later in range(index + 1, len(self.fired)) if self.fired[later]), None)
+
     @property
     def mover(self) -> int | None:
         """The timer that moves the case away, if it ever comes due."""
         last = len(self.schedule.timers) - 1
         return last if self.fired.get(last) and self.schedule.timers[last].to is not None else None
 
-    def leading_to(self, index: int, *, fewest: bool = True) -> tuple[int, ...]:
-        """The timers to be settled until the one at ``index`` is, which stands last: the fewest, or the most."""
+    def leading_to(self, index: int, *, fewest: bool = True, but: Collection[int] = ()) -> tuple[int, ...]:
+        """The timers to be settled until the one at ``index`` is, which stands last: the fewest, or the most.
+
+        There are none if that cannot be ``but`` with some of those named.
+        """
         ways: dict[int, tuple[int, ...]] = {0: ()}
-        for position, indices in self.jumps.items():
-            for one in indices:
+        for position in self.jumps:
+            for one in self.jumps[position] if position in ways else ():
                 way, known = (*ways[position], one), ways.get(one + 1)
-                if known is None or (len(way) < len(known)) is fewest:
+                if one not in but and (known is None or (len(way) < len(known)) is fewest):
                     ways[one + 1] = way
-        return ways[index + 1]
+        return ways.get(index + 1, ())
 
 
 # --- where a case can be -----------------------------------------------------
@@ -340,7 +349,7 @@ class Exploration:
     def tell(
         self, to: Configuration, then: Callable[[Life], object] = lambda life: life
     ) -> tuple[str, tuple[Occurrence, ...]]:
-        """The story and the witness of a case that comes ``to`` a configuration, and of what happens ``then``.
+        """Story and witness of a case that comes ``to`` a configuration, and of what happens ``then``.
 
         Both are empty if time does not go on for so long, or calendars forbid it on every day of a year.
         """
@@ -372,11 +381,9 @@ class Life:
         self.words = [OPEN]
 
     def goes(self, edge: Edge) -> None:
-        """Let happen what leads on: an event, or the fewest timers up to the one that moves the case."""
+        """Let happen what leads on: an event, or a timer that moves the case."""
         if edge.row is None:
-            firing = self._exploration.firings[self.case.state]
-            for index in firing.leading_to(len(firing.schedule.timers) - 1):
-                self.settles(index)
+            self.moves()
             return
         step = Occurrence(
             at=self.case.changed_at,
@@ -389,6 +396,12 @@ class Life:
         self.steps.append(step)
         words = f"{_event(edge.event, edge.by)}{f'({edge.sub_status})' if edge.sub_status else ''}"
         self.words.append(words if edge.to is not None or edge.assigns else f"{words} changes nothing")
+
+    def moves(self) -> None:
+        """Settle the fewest timers up to the one that moves the case."""
+        firing = self._exploration.firings[self.case.state]
+        for index in firing.leading_to(len(firing.schedule.timers) - 1):
+            self.settles(index)
 
     def is_refused(self, event: str, by: str) -> None:
         """Let somebody try what is refused."""

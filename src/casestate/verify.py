@@ -1,57 +1,94 @@
-"""What can be proved of a policy: everything that could happen to a case is explored, and what is wrong is told.
+"""What can be proved of a policy: what no case can come to, and what it should not come to.
 
-A policy is small and finite. Where a case stands is its state, the last timer
-settled, whether it is assigned and where it came from; events, roles and timers
-lead from one such configuration to another. `verify` follows all of them, and
-for each finding shows a shortest way there: its witness.
+A policy is small and finite, so everything that could happen to a case under
+it can be followed (`casestate.explore`). `verify` looks at all of it and tells what
+its author would want to know: timers that never fire, closures that come without a
+warning or in spite of a reply, states that nothing leads to or out of.
+Every finding has a code of `CODES`, and where something can happen, a shortest
+witness that it does.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypeAlias
+import re
+
+from collections import defaultdict
+from functools import cached_property, partial
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 import attrs
 
-from casestate.clock import format_instant
+from casestate.errors import PolicyError, Problem, one_of, shown
+from casestate.explore import Configuration, Edge, Exploration, Life, Occurrence, retrace
+from casestate.machine import context
+from casestate.policy import CLONE, PREVIOUS, SYSTEM, Policy
 
 
 if TYPE_CHECKING:
-    from datetime import datetime
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-__all__ = ["Finding", "Occurrence", "Severity"]
+    from casestate.explore import Firing
+    from casestate.policy import Timer, Transition
+
+__all__ = ["CODES", "Finding", "Occurrence", "Report", "Severity", "retrace", "verify"]
 
 Severity: TypeAlias = Literal["error", "warning", "note"]
 
+CODES: Final[Mapping[str, Severity]] = MappingProxyType(
+    {
+        "action-unsaid": "warning",
+        "closed-case-moves": "warning",
+        "closes-while-not-waiting": "error",
+        "closure-unannounced": "warning",
+        "closure-unwarned-by-outage": "warning",
+        "closure-without-reminder": "warning",
+        "comment-refused": "warning",
+        "comment-stops-no-closure": "error",
+        "initial-closed": "error",
+        "no-customer": "warning",
+        "no-way-back": "warning",
+        "no-way-to-close": "error",
+        "only-time-leads-on": "warning",
+        "previous-nowhere": "error",
+        "previous-without-fallback": "warning",
+        "promise-not-kept": "warning",
+        "reminder-too-late": "error",
+        "role-unused": "warning",
+        "row-unreachable": "warning",
+        "row-without-effect": "warning",
+        "state-unreachable": "warning",
+        "timer-cycle": "error",
+        "timer-never-fires": "error",
+        "timer-rarely-fires": "warning",
+        "waiting-on-unsaid": "warning",
+        "waits-for-ever": "warning",
+        "zone-not-portable": "warning",
+    }
+)
+"""Every code that `verify` knows, and how severe it is; docs/checks.md explains each."""
 
-@attrs.frozen(kw_only=True)
-class Occurrence:
-    """One step of a witness: the case is opened, an event happens, or a sweep finds a timer due and settles it.
-
-    ``event`` is ``open``, the event's name, or the timer's; ``timer`` says that it is a
-    timer, which ``by`` the role ``system`` is settled ``at`` that instant.
-    ``refused`` says that the event is refused, and the case stays as it was.
-    """
-
-    at: datetime
-    event: str
-    by: str
-    sub_status: str | None = None
-    assignee: str | None = None
-    timer: bool = False
-    refused: bool = False
-
-    def to_dict(self) -> dict[str, object]:
-        """The step as a JSON-ready mapping."""
-        return {**attrs.asdict(self), "at": format_instant(self.at)}
+CUSTOMER: Final = "customer"
+"""The role, the audience and the one waited on that is the customer."""
+COMMENT: Final = "comment"
+"""The event by which customers reply, where a policy has it."""
+_MACHINE_ZONES: Final = ("localtime", "posixrules", "Factory")
+_NEGATED: Final = re.compile(
+    r"\b(?:no|not|none|never|cannot|nothing|without)\b|n['\N{RIGHT SINGLE QUOTATION MARK}]t\b", re.IGNORECASE
+)
+_NOTHING: Final = re.compile(r"\s*(?:none|no|nothing)\b", re.IGNORECASE)
+_CLAUSE: Final = re.compile(r"[^.;:!?,\n]+")
 
 
 @attrs.frozen(kw_only=True)
 class Finding:
     """Something that is to be said of a policy.
 
-    ``code`` is stable (see docs/checks.md), ``path`` the place in the policy
-    file, ``message`` says what is found in a sentence and ``remedy`` what to do about it. ``witness`` is a
-    shortest way to see it happen, from the opening of a case on, and ``story`` tells it in the policy's words.
+    ``code`` is stable: tools may rely on it. ``path`` is the place in the policy
+    file, ``message`` what is found there in a sentence, ``remedy`` what to do
+    about it. ``witness`` is a shortest way to see it happen from the opening of a
+    case on, which `retrace` walks again; ``story`` tells it in the policy's
+    words. Both are empty where the finding is that something never happens.
     """
 
     code: str
@@ -73,3 +110,747 @@ class Finding:
             "story": self.story,
             "witness": [occurrence.to_dict() for occurrence in self.witness],
         }
+
+
+@attrs.frozen(kw_only=True)
+class Report:
+    """What `verify` found; iterate it for the findings: errors first, then in the order of the policy file.
+
+    ``configurations`` counts where a case can stand (state, last timer settled,
+    assigned or not, where it came from) and ``changes`` what can happen there.
+    """
+
+    policy: str
+    findings: tuple[Finding, ...]
+    configurations: int
+    changes: int
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """What is certainly wrong."""
+        return tuple(finding for finding in self.findings if finding.severity == "error")
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """What may be meant so, and may not."""
+        return tuple(finding for finding in self.findings if finding.severity == "warning")
+
+    def to_dict(self) -> dict[str, object]:
+        """The report as a JSON-ready mapping."""
+        return {
+            "policy": self.policy,
+            "errors": len(self.errors),
+            "warnings": len(self.warnings),
+            "configurations": self.configurations,
+            "changes": self.changes,
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
+
+def verify(policy: Policy) -> Report:
+    """Follow everything that could happen to a case under ``policy``, and tell what is wrong.
+
+    Raises `PolicyError` for what is no policy.
+    """
+    if not isinstance(policy, Policy):
+        raise PolicyError(
+            "verify", [Problem("policy", f"must be a Policy (see load_policy), not {shown(policy)}")]
+        )
+    return _Verifier(policy).report()
+
+
+def _place(state: str) -> str:
+    """The path of a state in the policy file."""
+    status, _, sub_status = state.partition(".")
+    return f"statuses.{status}.sub_statuses.{sub_status}" if sub_status else f"statuses.{status}"
+
+
+class _Verifier:
+    """Everything that is to be said of one policy."""
+
+    def __init__(self, policy: Policy) -> None:
+        self.policy = policy
+        self.all = Exploration(policy)
+        self.firings = self.all.firings
+        self.ways = {here: tuple(self.all.ways_on(here)) for here in self.all.configurations}
+        self.at: defaultdict[str, list[Configuration]] = defaultdict(list)
+        """The configurations of each state that a case can come to, those that are nearest first."""
+        self.begun: dict[str, tuple[Configuration, Edge | None]] = {}
+        """How a stay in each state can begin by what somebody does: the nearest way."""
+        for here, ways in self.ways.items():
+            self.at[here.state].append(here)
+            for edge, _ in ways:
+                if edge.row is not None and edge.to is not None:
+                    self.begun.setdefault(edge.to, (here, edge))
+        begin = next(iter(self.ways))
+        self.begun[begin.state] = (begin, None)
+        self.has_customer = any(CUSTOMER in row.by for row in policy.transitions if not row.refuse)
+        self.has_comment = any(
+            CUSTOMER in row.by and row.event == COMMENT for row in policy.transitions if not row.refuse
+        )
+
+    def report(self) -> Report:
+        found = [
+            *self.beginnings(),
+            *self.ends(),
+            *self.rows(),
+            *self.looking_back(),
+            *self.timers(),
+            *self.circles(),
+            *self.reopened(),
+            *self.closures(),
+            *self.waiting(),
+        ]
+        if self.has_customer:
+            found += [*self.replies(), *self.ways_back(), *self.promises()]
+        positions = {state: firing.jumps for state, firing in self.firings.items()}
+        return Report(
+            policy=self.policy.name,
+            findings=tuple(sorted(found, key=self.rank)),
+            configurations=sum(len(positions[here.state]) for here in self.ways),
+            changes=sum(
+                sum(edge.row is not None for edge, _ in ways) * len(positions[here.state])
+                + sum(map(len, positions[here.state].values()))
+                for here, ways in self.ways.items()
+            ),
+        )
+
+    def rank(self, finding: Finding) -> tuple[bool, int, int, str]:
+        """Errors first; then as the policy file goes."""
+        section, name = (*re.split(r"[.\[\]]+", finding.path), "")[:2]
+        sections = ("initial", "roles", "calendar", "statuses", "transitions", "timers")
+        named = {"statuses": [*self.policy.statuses], "timers": [*self.policy.timers]}.get(section, [])
+        number = named.index(name) if name in named else int(f"0{name}" if name.isdigit() else -1)
+        return finding.severity != "error", sections.index(section), number, finding.path
+
+    def found(
+        self,
+        code: str,
+        path: str,
+        message: str,
+        remedy: str,
+        story: tuple[str, tuple[Occurrence, ...]] | None = None,
+    ) -> Finding:
+        words, witness = story or ("", ())
+        return Finding(
+            code=code,
+            severity=CODES[code],
+            path=path,
+            message=message,
+            remedy=remedy,
+            story=words,
+            witness=witness,
+        )
+
+    def is_open(self, state: str) -> bool:
+        return not self.policy.is_closed(state)
+
+    def said(self, state: str, text: str) -> tuple[str | None, str]:
+        """What a sub-status says, or else its status; and where that stands."""
+        own: str | None = getattr(self.policy.described(state), text)
+        status = state.partition(".")[0]
+        if own is not None or "." not in state:
+            return own, f"{_place(state)}.{text}"
+        return getattr(self.policy.statuses[status], text), f"{_place(status)}.{text}"
+
+    def closing(self) -> Iterator[tuple[str, Timer]]:
+        """The open states that a case can come to and a timer closes, in the order of the policy's timers."""
+        found: defaultdict[str, list[tuple[str, Timer]]] = defaultdict(list)
+        for state in self.policy.states:
+            mover = self.firings[state].mover
+            if mover is not None and state in self.at and self.is_open(state):
+                timer = self.firings[state].schedule.timers[mover]
+                if timer.kind == "close":
+                    found[timer.name].append((state, timer))
+        for name in self.policy.timers:
+            yield from found[name]
+
+    # --- where cases begin and end -------------------------------------------
+
+    def beginnings(self) -> Iterator[Finding]:
+        if not self.is_open(self.policy.initial):
+            yield self.found(
+                "initial-closed",
+                "initial",
+                f"every case begins in {self.policy.initial}, which is closed",
+                "begin in a state that is open",
+            )
+        if self.policy.calendar.zone in _MACHINE_ZONES:
+            yield self.found(
+                "zone-not-portable",
+                "calendar.zone",
+                f"{self.policy.calendar.zone!r} is another zone on another machine, where cases come due at "
+                "other times",
+                "name the zone itself, such as 'Europe/Berlin'",
+            )
+        if not self.has_customer:
+            place = "transitions" if CUSTOMER in self.policy.roles else "roles"
+            yield self.found(
+                "no-customer",
+                place,
+                f"no row is by {CUSTOMER!r}: what a customer may and may not do has not been looked at",
+                f"call the role of the customer {CUSTOMER!r}",
+            )
+        used = {role for row in self.policy.transitions if not row.refuse for role in row.by}
+        for role in self.policy.roles:
+            if role not in used and role not in (SYSTEM, CUSTOMER):
+                yield self.found(
+                    "role-unused",
+                    "roles",
+                    f"no row is by the role {role!r}: whatever it does is refused",
+                    f"give it rows, or leave {role!r} out of roles",
+                )
+        yield from self.unreachable()
+
+    def unreachable(self) -> Iterator[Finding]:
+        for name, status in self.policy.statuses.items():
+            states = [f"{name}.{sub}" for sub in status.sub_statuses] or [name]
+            lost = [state for state in states if state not in self.at]
+            for place in (name,) if lost == states else lost:
+                yield self.found(
+                    "state-unreachable",
+                    _place(place),
+                    f"no case can come to {place}: nothing leads there from {self.policy.initial}",
+                    "let a row or a timer lead there, or leave it out",
+                )
+
+    def ends(self) -> Iterator[Finding]:
+        if not any(status.closed for status in self.policy.statuses.values()):
+            yield self.found(
+                "no-way-to-close",
+                "statuses",
+                "no status is closed, so that no case ever ends",
+                "say closed = true of the status in which a case has ended",
+            )
+            return
+        leading: defaultdict[Configuration, list[Configuration]] = defaultdict(list)
+        for here, ways in self.ways.items():
+            for _, there in ways:
+                leading[there].append(here)
+        ahead = [here for here in self.ways if not self.is_open(here.state)]
+        closable = set(ahead)
+        while ahead:
+            new = [here for here in leading[ahead.pop()] if here not in closable]
+            closable.update(new)
+            ahead += new
+        for state, here in self.nearest(lambda here: here not in closable):
+            which = _standing(here, self.at[state])
+            yield self.found(
+                "no-way-to-close",
+                _place(state),
+                f"a case in {state}{which} can never be closed: whatever happens to it, it stays open",
+                "let an event or a timer lead on to a closed status",
+                self.all.tell(here),
+            )
+        for state, here in self.nearest(self.waits_for_time):
+            mover = self.firings[state].schedule.timers[-1]
+            which = _standing(here, self.at[state])
+            yield self.found(
+                "only-time-leads-on",
+                _place(state),
+                f"nobody can move a case on from {state}{which}: only {mover.name} does, after {mover.after}",
+                "let an event of an agent or of the customer lead on as well",
+                self.all.tell(here, Life.moves),
+            )
+
+    def nearest(self, holds: Callable[[Configuration], bool]) -> Iterator[tuple[str, Configuration]]:
+        """The open states in which ``holds`` for a configuration, with the nearest one."""
+        for state in self.policy.states:
+            here = next(filter(holds, self.at.get(state, ())), None)
+            if here is not None and self.is_open(state):
+                yield state, here
+
+    def waits_for_time(self, here: Configuration) -> bool:
+        moves = {edge.row is None for edge, there in self.ways[here] if there.state != here.state}
+        return moves == {True}
+
+    # --- rows ----------------------------------------------------------------
+
+    def rows(self) -> Iterator[Finding]:
+        effective = {step.row for steps in self.all.table.steps.values() for step in steps if step}
+        used = self.used | self.fallbacks
+        for number, row in enumerate(self.policy.transitions):
+            path, by = f"transitions[{number}]", f"{row.event!r} by {' or '.join(row.by)}"
+            states, first = self.reached(row.from_), sorted(self.firsts(row))
+            if row.refuse and not self.permits_below(number):
+                yield self.found(
+                    "row-without-effect",
+                    path,
+                    f"it refuses {by}, which no row below permits there",
+                    "leave it out, or move it above the row that it is to refuse",
+                )
+            elif row.refuse or number in used:
+                continue
+            elif number not in effective and first:
+                above = one_of(f"transitions[{other}]" for other in first)
+                yield self.found(
+                    "row-without-effect",
+                    path,
+                    f"it can never match: wherever it would, {above} above it does",
+                    "move it above, narrow the other, or leave it out",
+                )
+            elif number in effective and states and row.to == PREVIOUS:
+                yield self.found(
+                    "previous-nowhere",
+                    f"{path}.to",
+                    f"{PREVIOUS} has nowhere to go: no case comes to {one_of(states)} from another status",
+                    "name the state to go to",
+                )
+            elif number in effective and states:
+                yield self.found(
+                    "row-unreachable",
+                    path,
+                    f"no case in {one_of(states)} is as this row asks, or the rows above it come first",
+                    "see which cases come there, and whether its 'when' and theirs are meant so",
+                )
+
+    @cached_property
+    def used(self) -> set[int | None]:
+        """The rows that match for a case that can come about."""
+        return {edge.row for ways in self.ways.values() for edge, _ in ways}
+
+    @cached_property
+    def fallbacks(self) -> set[int]:
+        """The rows that match for cases whose previous state is not known: other systems keep some."""
+        return {
+            step.row
+            for (state, *_), steps in self.all.table.steps.items()
+            for assigned in {here.assigned for here in self.at.get(state, ())}
+            if (step := steps[context(assigned=assigned, previous=False)])
+        }
+
+    def reached(self, patterns: Iterable[str]) -> list[str]:
+        """The states that patterns stand for and a case can come to."""
+        return [state for state in self.policy.matching(patterns) if state in self.at]
+
+    def permits_below(self, number: int) -> bool:
+        """Whether a row that refuses is followed by one that would permit what it refuses."""
+        row = self.policy.transitions[number]
+        states = set(self.policy.matching(row.from_))
+        return any(
+            row.event == other.event
+            and not other.refuse
+            and not set(row.by).isdisjoint(other.by)
+            and (row.when is None or other.when in (None, row.when))
+            and not states.isdisjoint(self.policy.matching(other.from_))
+            for other in self.policy.transitions[number + 1 :]
+        )
+
+    def firsts(self, row: Transition) -> set[int]:
+        """The rows that match first wherever this one would."""
+        contexts = {None: range(4), "unassigned": range(2), "assigned": range(2, 4)}[row.when]
+        return {
+            step.row
+            for state in self.policy.matching(row.from_)
+            for role in row.by
+            for steps in [self.all.table.steps.get((state, row.event, role), ())]
+            for index in contexts
+            if steps and (step := steps[index])
+        }
+
+    def looking_back(self) -> Iterator[Finding]:
+        lost: defaultdict[int, list[tuple[str, str, bool]]] = defaultdict(list)
+        for (state, _, role), steps in self.all.table.steps.items():
+            for assigned in (False, True):
+                back, on = (steps[context(assigned=assigned, previous=known)] for known in (True, False))
+                if back and back.row in self.used and on is None and state in self.at:
+                    lost[back.row].append((state, role, assigned))
+        for number, places in lost.items():
+            event = self.policy.transitions[number].event
+            story = None
+            for state, role, assigned in places:
+                unknown = Configuration(state, assigned, None)
+                if story is None and unknown in self.ways:
+                    story = self.all.tell(unknown, partial(Life.is_refused, event=event, by=role))
+            which = "that has come from no other status" if story else "whose previous state is not known"
+            where = one_of(dict.fromkeys(state for state, *_ in places))
+            yield self.found(
+                "previous-without-fallback",
+                f"transitions[{number}].to",
+                f"{event!r} is refused in {where} for a case {which}",
+                f"add a row below it for {event!r}, with the state to go to in place of {PREVIOUS}",
+                story,
+            )
+
+    # --- timers --------------------------------------------------------------
+
+    def timers(self) -> Iterator[Finding]:
+        lost: defaultdict[tuple[str, str, str, int], list[str]] = defaultdict(list)
+        for state in self.policy.states:
+            firing = self.firings[state]
+            for index, timer in enumerate(firing.schedule.timers if state in self.at else ()):
+                if code := self.failing(firing, index):
+                    overtaking = firing.overtaking(index)
+                    by = "" if overtaking is None else firing.schedule.timers[overtaking].name
+                    lost[code, timer.name, by, index].append(state)
+        for (code, name, by, index), states in lost.items():
+            firing, where = self.firings[states[0]], one_of(states)
+            path = f"timers.{name.partition('#')[0]}.after"
+            if not by:
+                yield self.found(
+                    code,
+                    path,
+                    f"{name} never fires in {where}: time does not go on for so long",
+                    "make it shorter",
+                )
+                continue
+            often = (
+                f"fires in {where} on {firing.fired[index]} of {firing.tried} days of a year"
+                if code == "timer-rarely-fires"
+                else f"never fires in {where}"
+            )
+            steps = firing.leading_to(cast("int", firing.overtaking(index)))
+            yield self.found(
+                code,
+                path,
+                f"{name} {often}: {by} comes due no later, and passes it over",
+                f"make {name} shorter, or {by} longer; or give {by} a notice: then {name} has to come first",
+                self.all.tell(self.at[states[0]][0], partial(_settle, steps=steps)),
+            )
+
+    @staticmethod
+    def failing(firing: Firing, index: int) -> str | None:
+        """The code of what is wrong with how a timer fires."""
+        if firing.is_rare(index):
+            return "timer-rarely-fires"
+        if not firing.is_never(index):
+            return None
+        overtaking = firing.overtaking(index)
+        closes = overtaking is not None and firing.schedule.timers[overtaking].kind == "close"
+        return "reminder-too-late" if closes else "timer-never-fires"
+
+    def circles(self) -> Iterator[Finding]:
+        """Timers that move a case in a circle for ever, if nobody does anything."""
+        order = {here: number for number, here in enumerate(self.ways)}
+        seen: set[str] = set()
+        for head in self.at:
+            walk: list[str] = []
+            state: str | None = head
+            while state is not None and state not in seen:
+                seen.add(state)
+                walk.append(state)
+                state = self.moved(state)
+            if state not in walk:
+                continue
+            circle = walk[walk.index(state) :]
+            here = min((self.at[state][0] for state in circle), key=order.__getitem__)
+            turn = circle.index(here.state)
+            circle = [*circle[turn:], *circle[:turn]]
+            movers = [self.firings[state].schedule.timers[-1] for state in circle]
+            at_once = "" if any(timer.after.amount for timer in movers) else ", without a pause"
+            yield self.found(
+                "timer-cycle",
+                f"timers.{movers[0].name}.to",
+                f"timers alone move a case round for ever{at_once}: {', '.join([*circle, circle[0]])}",
+                "let one of them lead out of the circle, or close the case",
+                self.all.tell(here, partial(_move, times=len(circle))),
+            )
+
+    def reopened(self) -> Iterator[Finding]:
+        for state in self.policy.states:
+            to = self.moved(state)
+            if state in self.at and not self.is_open(state) and to is not None and self.is_open(to):
+                name = self.firings[state].schedule.timers[-1].name
+                yield self.found(
+                    "closed-case-moves",
+                    f"timers.{name}.to",
+                    f"{name} moves a case from {state}, which is closed, to {to}, without anybody's doing",
+                    "let an event reopen the case",
+                    self.all.tell(self.at[state][0], Life.moves),
+                )
+
+    def moved(self, state: str) -> str | None:
+        """Where a timer moves a case from a state."""
+        mover = self.firings[state].mover
+        return None if mover is None else self.firings[state].schedule.timers[mover].to
+
+    def chain(self, head: str) -> tuple[str, ...]:
+        """The states that a case goes through from ``head`` until timers close it; none if they do not."""
+        states: list[str] = []
+        state: str | None = head
+        while state is not None and (self.is_open(state) or not states):
+            if state in states:
+                return ()
+            states.append(state)
+            state = self.moved(state)
+        return tuple(states) if state is not None and self.is_open(states[-1]) else ()
+
+    def closures(self) -> Iterator[Finding]:
+        """Closures that come without a warning: always, or after an outage."""
+        found: defaultdict[tuple[str, str], list[tuple[str, ...]]] = defaultdict(list)
+        for head in self.begun:
+            chain = self.chain(head)
+            if not chain:
+                continue
+            told = {timer.kind for state in chain for timer in self.messages(state)}
+            name = self.firings[chain[-1]].schedule.timers[-1].name
+            if not told:
+                found["closure-unannounced", name].append(chain)
+            if told == {"notify"}:
+                found["closure-without-reminder", name].append(chain)
+            if told and all(self.unwarned(state) for state in chain):
+                found["closure-unwarned-by-outage", name].append(chain)
+        for (code, name), chains in found.items():
+            after, state = self.policy.timers[name].after, chains[0][-1]
+            remind = f"add a timer of kind 'remind' for {CUSTOMER!r} to {state}, shorter than {after}"
+            said, remedy = {
+                "closure-unannounced": ("although nothing has told the customer", remind),
+                "closure-without-reminder": (
+                    "without a reminder: the customer is told, but not again",
+                    remind,
+                ),
+                "closure-unwarned-by-outage": (
+                    "unwarned, if no sweep comes for so long",
+                    self.noticed(state),
+                ),
+            }[code]
+            closed = one_of(dict.fromkeys(chain[-1] for chain in chains))
+            yield self.found(
+                code,
+                f"timers.{name}",
+                f"{name} closes {closed} after {after} {said}",
+                remedy,
+                self.unwarned_story(chains[0], outage=code == "closure-unwarned-by-outage"),
+            )
+
+    def noticed(self, state: str) -> str:
+        """What keeps an outage from closing a state unwarned."""
+        *before, closing = self.firings[state].schedule.timers
+        if before and _to_customer(before[-1]):
+            notice = f"give timers.{closing.name} a notice, such as notice = {{ days = 7 }}"
+            return f"{notice}: then {before[-1].name} has to be settled first, and so long before"
+        reminder = f"let a reminder to the customer be the timer just before {closing.name} in {state}"
+        return f"{reminder}, and give {closing.name} a notice"
+
+    def messages(self, state: str) -> list[Timer]:
+        """The timers of a state that tell the customer something before a timer moves the case."""
+        firing = self.firings[state]
+        timers = firing.schedule.timers
+        steps = firing.leading_to(len(timers) - 1, fewest=False)
+        return [timers[index] for index in steps if _to_customer(timers[index])]
+
+    def unwarned(self, state: str) -> tuple[int, ...]:
+        """The timers settled until one moves the case away, where none of them tells the customer."""
+        firing = self.firings[state]
+        timers = firing.schedule.timers
+        telling = [index for index, timer in enumerate(timers) if _to_customer(timer)]
+        return firing.leading_to(len(timers) - 1, but=telling)
+
+    def unwarned_story(self, chain: Sequence[str], *, outage: bool) -> tuple[str, tuple[Occurrence, ...]]:
+        begin, edge = self.begun[chain[0]]
+
+        def then(life: Life) -> None:
+            if edge is not None:
+                life.goes(edge)
+            for state in chain:
+                firing = self.firings[state]
+                last = len(firing.schedule.timers) - 1
+                _settle(life, self.unwarned(state) if outage else firing.leading_to(last, fewest=False))
+
+        return self.all.tell(begin, then)
+
+    # --- the customer --------------------------------------------------------
+
+    def waiting(self) -> Iterator[Finding]:
+        """Closures of states that do not say that they wait on the customer, and the reverse."""
+        wrong: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+        for state, timer in self.closing():
+            waits_on, path = self.said(state, "waiting_on")
+            if waits_on is None:
+                yield self.found(
+                    "waiting-on-unsaid",
+                    path,
+                    f"{timer.name} closes {state} by itself, but nothing says that it waits on the customer",
+                    f"say waiting_on = {CUSTOMER!r}, or take {state} out of timers.{timer.name}.in",
+                )
+            elif waits_on != CUSTOMER:
+                wrong[timer.name, waits_on].append(state)
+            action, path = self.said(state, "action_required")
+            if waits_on == CUSTOMER and (action is None or _NOTHING.match(action)):
+                yield self.found(
+                    "action-unsaid",
+                    path,
+                    f"{state} is closed if the customer does nothing, but no action is said to be required",
+                    "say in action_required what the customer has to do",
+                )
+        for (name, waits_on), states in wrong.items():
+            here = self.at[states[0]][0]
+            yield self.found(
+                "closes-while-not-waiting",
+                f"timers.{name}.in",
+                f"{name} closes {one_of(states)}, which waits on {waits_on}, not on the customer",
+                "let it close states alone in which it is the customer's turn",
+                self.all.tell(here, Life.moves),
+            )
+        for state in self.policy.states:
+            waits_on, path = self.said(state, "waiting_on")
+            if (
+                waits_on == CUSTOMER
+                and state in self.at
+                and self.is_open(state)
+                and not self.policy.schedules[state]
+            ):
+                yield self.found(
+                    "waits-for-ever",
+                    path,
+                    f"{state} waits on the customer and has no timer: a forgotten case stays there",
+                    "add a timer that reminds the customer, and one that closes the case",
+                    self.all.tell(self.at[state][0]),
+                )
+
+    def by_customer(self, here: Configuration, event: str | None = None) -> list[tuple[Edge, Configuration]]:
+        """What a customer can do, or only by an ``event``; in the state ``here``."""
+        return [
+            (edge, there)
+            for edge, there in self.ways[here]
+            if edge.row is not None and edge.by == CUSTOMER and event in (None, edge.event)
+        ]
+
+    def replies(self) -> Iterator[Finding]:
+        reply, what = (COMMENT, f"a {COMMENT}") if self.has_comment else (None, "whatever a customer may do")
+        unstopped: defaultdict[str, dict[str, Configuration]] = defaultdict(dict)
+        for state, timer in self.closing():
+            for here in self.at[state]:
+                ways = self.by_customer(here, reply)
+                if not any(edge.to and self.is_open(edge.to) for edge, _ in ways):
+                    unstopped[timer.name].setdefault(state, here)
+        for name, heres in unstopped.items():
+            state, here = next(iter(heres.items()))
+            which = _standing(here, self.at[state]) if len(heres) == 1 else ""
+            yield self.found(
+                "comment-stops-no-closure",
+                f"timers.{name}",
+                f"{name} closes {one_of(heres)}{which} in spite of a reply: {what} begins no new stay there",
+                f"add a row by {CUSTOMER!r} that leads from {state} to where support reads the reply",
+                self.all.tell(here, partial(_reply_in_vain, ways=self.by_customer(here, reply), event=reply)),
+            )
+        if not self.has_comment:
+            return
+        for state, here in self.nearest(lambda here: not self.by_customer(here, COMMENT)):
+            yield self.found(
+                "comment-refused",
+                _place(state),
+                f"a customer's {COMMENT} is refused in {state}{_standing(here, self.at[state])}, and lost",
+                f"add a row for {COMMENT} by {CUSTOMER!r} from {state}, an internal one at least",
+                self.all.tell(here, lambda life: life.is_refused(COMMENT, CUSTOMER)),
+            )
+
+    def ways_back(self) -> Iterator[Finding]:
+        for state, heres in self.at.items():
+            for here in heres if not self.is_open(state) else ():
+                ways = self.by_customer(here)
+                if not any(edge.event == CLONE or self.is_open(there.state) for edge, there in ways):
+                    yield self.found(
+                        "no-way-back",
+                        _place(state),
+                        f"a customer has no way back from {state}{_standing(here, heres)}: no event leads to "
+                        f"an open state, and {CLONE!r} is refused",
+                        f"add a row by {CUSTOMER!r} that leads back to an open state, or one for {CLONE!r}",
+                        self.all.tell(here),
+                    )
+                    break
+
+    def promises(self) -> Iterator[Finding]:
+        """Texts that ask for what the customer may not do, as far as English words tell."""
+        told: set[tuple[str, str]] = set()
+        for state, heres in self.at.items():
+            text, path = self.said(state, "action_required")
+            for wish in _wishes(text or ""):
+                for here in heres:
+                    keeps = _KEPT[wish]
+                    if (path, wish) in told or any(
+                        keeps(self, state, edge) for edge, _ in self.by_customer(here)
+                    ):
+                        continue
+                    told.add((path, wish))
+                    yield self.found(
+                        "promise-not-kept",
+                        path,
+                        f"it asks the customer to {wish}, but no event by {CUSTOMER!r} does that in "
+                        f"{state}{_standing(here, heres)}",
+                        f"add the row that it promises, or leave {wish!r} out of the text",
+                        self.all.tell(here),
+                    )
+
+
+def _standing(here: Configuration, heres: Sequence[Configuration]) -> str:
+    """Which cases of a state are meant, if not all of them."""
+    if len(heres) == 1:
+        return ""
+    assigned = "with an assignee" if here.assigned else "without an assignee"
+    came = f" that has come from {here.previous}" if here.previous else ""
+    return f" {assigned}{came}"
+
+
+def _to_customer(timer: Timer) -> bool:
+    return timer.to is None and timer.audience in (None, CUSTOMER)
+
+
+# --- what a witness goes on with ----------------------------------------------
+
+
+def _settle(life: Life, steps: Iterable[int]) -> None:
+    for index in steps:
+        life.settles(index)
+
+
+def _move(life: Life, times: int) -> None:
+    for _ in range(times):
+        life.moves()
+
+
+def _reply_in_vain(life: Life, ways: Sequence[tuple[Edge, Configuration]], event: str | None) -> None:
+    """The customer replies, if there is an event for it; the closure comes all the same."""
+    if event is not None and not ways:
+        life.is_refused(event, CUSTOMER)
+    elif event is not None:
+        edge, _ = ways[0]
+        life.goes(edge)
+        if edge.to is not None:  # it has closed the case itself
+            return
+    life.moves()
+
+
+# --- what a text promises -----------------------------------------------------
+
+_WISHES: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
+    {
+        "reply": re.compile(
+            r"\b(?:reply|respond|(?:add|leave|post|write) a comment|comment on)\b", re.IGNORECASE
+        ),
+        "reopen": re.compile(r"\breopen\b", re.IGNORECASE),
+        "clone": re.compile(r"\bclone\b", re.IGNORECASE),
+        "confirm": re.compile(r"\bconfirm\b", re.IGNORECASE),
+        "close": re.compile(r"\bclose (?:it|the case|this case|your case)\b", re.IGNORECASE),
+    }
+)
+_KEPT: Final[Mapping[str, Callable[[_Verifier, str, Edge], bool]]] = MappingProxyType(
+    {
+        "reply": lambda seen, _, edge: edge.event == COMMENT or not seen.has_comment,
+        "reopen": lambda seen, state, edge: (
+            edge.to is not None and edge.to != state and seen.is_open(edge.to)
+        ),
+        "clone": lambda _, __, edge: edge.event == CLONE,
+        "confirm": lambda seen, _, edge: (
+            edge.event == "confirm" or (edge.to is not None and not seen.is_open(edge.to))
+        ),
+        "close": lambda seen, _, edge: edge.to is not None and not seen.is_open(edge.to),
+    }
+)
+"""Which event of a customer keeps a promise."""
+
+
+def _wishes(text: str) -> Iterator[str]:
+    """What a text asks the customer to do, in the order of `_WISHES`."""
+    for wish, pattern in _WISHES.items():
+        for clause in _CLAUSE.findall(text):
+            asked = pattern.search(clause)
+            if asked and not _NEGATED.search(clause[: asked.start()]):
+                yield wish
+                break
