@@ -28,6 +28,7 @@ ORDER = (
     "schedule",
     "workflow",
     "verify",
+    "compare",
     "render",
     "replay",
     "rows",
@@ -176,7 +177,7 @@ def test_a_package_is_known_to_those_only_whose_it_is(name: str) -> None:
 
 
 def test_the_core_knows_attrs_and_transitions_alone() -> None:
-    optional = {*OPTIONAL, "verify", "replay", "render"}
+    optional = {*OPTIONAL, "verify", "compare", "replay", "render"}
     core = [name for name in NAMES if name not in optional]
     packages = {module.split(".")[0] for name in core for module, _ in imports(name)}
     assert packages - set(sys.stdlib_module_names) == {"attrs", "casestate", "transitions"}
