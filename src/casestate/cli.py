@@ -45,6 +45,7 @@ from casestate.rows import (
     of_case,
     opened,
 )
+from casestate.verify import Finding, verify
 from casestate.workflow import Explanation, Workflow
 
 
@@ -261,13 +262,18 @@ def _policies(ctx: click.Context, param: click.Parameter, value: Sequence[str]) 
     return [_load(source) for source in value]
 
 
-def _load(source: str, faulty: type[Failure] = Failure) -> Policy:
-    """The policy of a name or a file; raises everything that is wrong with it, as ``faulty``."""
+def _load(source: str) -> Policy:
+    """The policy of a name or a file; raises everything that is wrong with it."""
     try:
         return load_policy(source)
     except PolicyError as error:
-        failure = faulty if _is_readable(source) else Failure
-        raise failure(*(f"{error.subject}: {problem}" for problem in error.problems)) from None
+        raise _failure(source, error) from None
+
+
+def _failure(source: str, error: PolicyError, faulty: type[Failure] = Failure) -> Failure:
+    """What to end with: ``faulty`` for a policy that is wrong, another for one that cannot be read."""
+    failure = faulty if _is_readable(source) else Failure
+    return failure(*(f"{error.subject}: {problem}" for problem in error.problems))
 
 
 def _is_readable(source: str) -> bool:
@@ -427,15 +433,75 @@ def explain(
 
 @cli.command()
 @click.argument("source", metavar="POLICY")
-def check(source: str) -> None:
-    """Check a policy, and print every problem it has."""
-    policy = _load(source, Unfulfilled)
-    counts = (
-        (policy.states, "states"),
-        (policy.events, "events"),
-        (policy.timers, "timers"),
-    )
-    click.echo(f"ok: {policy.name} — {', '.join(f'{len(found)} {what}' for found, what in counts)}")
+@click.option("--strict", is_flag=True, help="Let warnings fail the check too.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="How to write what was found: for people, or for machines.",
+)
+@click.pass_context
+def check(ctx: click.Context, source: str, form: str, *, strict: bool) -> None:
+    """Follow everything that could happen to a case under a policy, and print what is wrong.
+
+    Every finding has a code, a place in the policy file, and where something can
+    happen, the shortest story of it. docs/checks.md explains the codes.
+    """
+    try:
+        report = verify(load_policy(source))
+    except PolicyError as error:
+        if form == "text" or not _is_readable(source):
+            raise _failure(source, error, Unfulfilled) from None
+        _write_json(_invalid(error))
+        ctx.exit(1)
+    if form == "json":
+        _write_json(report.to_dict())
+    else:
+        looked_at = f"{report.configurations} configurations, {report.changes} changes"
+        _write_findings(report, f"{report.policy}: {{}} ({looked_at} looked at)")
+    ctx.exit(int(bool(report.errors or (strict and report.warnings))))
+
+
+def _invalid(error: PolicyError) -> dict[str, object]:
+    """What is said of a policy that cannot be read, in the shape of a report."""
+    findings = [
+        Finding(
+            code="invalid-policy", severity="error", path=problem.path, message=problem.message, remedy=""
+        )
+        for problem in error.problems
+    ]
+    return {
+        "policy": error.subject,
+        "errors": len(findings),
+        "warnings": 0,
+        "configurations": 0,
+        "changes": 0,
+        "findings": [finding.to_dict() for finding in findings],
+    }
+
+
+def _write_json(data: object) -> None:
+    click.echo(msgspec.json.format(msgspec.json.encode(data), indent=2))
+
+
+_COLOURS: Final = {"error": "red", "warning": "yellow", "note": "cyan"}
+
+
+def _write_findings(findings: Iterable[Finding], summary: str) -> None:
+    """Write the findings as a compiler does, and a last line with how many there are."""
+    counts = dict.fromkeys(_COLOURS, 0)
+    for finding in findings:
+        counts[finding.severity] += 1
+        code = click.style(f"{finding.severity}[{finding.code}]", fg=_COLOURS[finding.severity], bold=True)
+        click.echo(f"{code} {click.style(finding.path, bold=True)}")
+        for heading, text in (("", finding.message), ("so: ", finding.story), ("help: ", finding.remedy)):
+            if text:
+                click.echo(f"    {heading}{render.visible(text)}")
+        click.echo()
+    found = [f"{count} {severity}{'s' * (count != 1)}" for severity, count in counts.items() if count]
+    click.echo(summary.format(", ".join(found) or "nothing found"))
 
 
 @cli.command()

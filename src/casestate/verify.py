@@ -382,31 +382,31 @@ class _Verifier:
                 yield self.found(
                     "row-without-effect",
                     path,
-                    f"it refuses {by}, which no row below permits there",
+                    f"{by} is refused here, but no row below would permit it",
                     "leave it out, or move it above the row that it is to refuse",
                 )
             elif row.refuse or number in used:
                 continue
             elif number not in effective and first:
-                above = one_of(f"transitions[{other}]" for other in first)
+                above = " and ".join(f"transitions[{other}]" for other in first)
                 yield self.found(
                     "row-without-effect",
                     path,
-                    f"it can never match: wherever it would, {above} above it does",
+                    f"{by} never matches here: wherever it would, {above} does, which comes first",
                     "move it above, narrow the other, or leave it out",
                 )
             elif number in effective and states and row.to == PREVIOUS:
                 yield self.found(
                     "previous-nowhere",
                     f"{path}.to",
-                    f"{PREVIOUS} has nowhere to go: no case comes to {one_of(states)} from another status",
+                    f"{by} has nowhere to go: no case comes to {one_of(states)} from another status",
                     "name the state to go to",
                 )
             elif number in effective and states:
                 yield self.found(
                     "row-unreachable",
                     path,
-                    f"no case in {one_of(states)} is as this row asks, or the rows above it come first",
+                    f"{by}: no case in {one_of(states)} is as this row asks, or rows above it come first",
                     "see which cases come there, and whether its 'when' and theirs are meant so",
                 )
 
@@ -600,7 +600,7 @@ class _Verifier:
             after, state = self.policy.timers[name].after, chains[0][-1]
             remind = f"add a timer of kind 'remind' for {CUSTOMER!r} to {state}, shorter than {after}"
             said, remedy = {
-                "closure-unannounced": ("although nothing has told the customer", remind),
+                "closure-unannounced": ("without a word to the customer before", remind),
                 "closure-without-reminder": (
                     "without a reminder: the customer is told, but not again",
                     remind,
