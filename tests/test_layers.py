@@ -34,7 +34,11 @@ ORDER = (
     "rows",
     "frames",
     "sql",
+    "testing.strategies",
+    "testing.invariants",
+    "testing.conformance",
     "testing",
+    "registration",
     "cli",
     "__main__",
 )
@@ -44,7 +48,11 @@ OPTIONAL = {
     "rows": {"cli"},
     "frames": set[str](),
     "sql": set[str](),
-    "testing": set[str](),
+    "testing.strategies": {"testing", "testing.conformance"},
+    "testing.invariants": {"testing"},
+    "testing.conformance": {"testing"},
+    "testing": {"registration"},
+    "registration": set[str](),
     "cli": {"__main__"},
     "__main__": set[str](),
 }
@@ -60,14 +68,16 @@ PACKAGES = {
     "polars": {"frames"},
     "pyspark": {"frames"},
     "sqlalchemy": {"sql"},
-    "hypothesis": {"testing"},
+    "hypothesis": {"testing.strategies", "testing.conformance", "registration"},
 }
 
 
 def modules() -> dict[str, Path]:
     """The modules of the package, by name."""
-    found = {path.stem: path for path in PACKAGE.glob("*.py")}
-    return found | {path.parent.name: path for path in PACKAGE.glob("*/__init__.py")}
+    found = {
+        ".".join(path.relative_to(PACKAGE).with_suffix("").parts): path for path in PACKAGE.rglob("*.py")
+    }
+    return {name.removesuffix(".__init__"): path for name, path in found.items()}
 
 
 def imported(source: str) -> set[tuple[str, bool]]:
@@ -96,7 +106,7 @@ def imports(name: str) -> set[tuple[str, bool]]:
 
 def own(names: set[tuple[str, bool]]) -> set[str]:
     """Those that are modules of ours, by their own name."""
-    return {name.split(".")[1] for name, _ in names if name.startswith("casestate.")}
+    return {name.removeprefix("casestate.") for name, _ in names if name.startswith("casestate.")}
 
 
 NAMES = sorted(modules())
@@ -142,9 +152,13 @@ except ImportError:
 def test_every_module_has_its_place_in_the_order() -> None:
     assert set(NAMES) <= {*ORDER, "__init__"}
     assert {"errors", "policy", "workflow", "policies", "holidays"} <= set(NAMES)
-    assert [path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"] == [
-        "policies"
-    ]
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    assert folders == {"policies", "testing"}
+    assert {name for name in NAMES if "." in name} == {
+        "testing.strategies",
+        "testing.invariants",
+        "testing.conformance",
+    }
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != "__init__"])

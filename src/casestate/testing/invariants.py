@@ -60,11 +60,10 @@ def _line(change: Change) -> str:
         else f"{change.from_state} -> {change.to_state}"
     )
     by = change.by if change.actor is None else f"{change.by} ({change.actor})"
-    detail = ", ".join((change.detail,) if isinstance(change.detail, str) else change.detail or ())
-    return (
-        f"{format_instant(change.at)}  {change.event} by {by}: {moved}, stay {change.stay}"
-        f"{f', {detail}' if detail else ''}"
-    )
+    detail = change.detail
+    if detail:
+        detail = f", {detail}" if isinstance(detail, str) else f", passing over {', '.join(detail)}"
+    return f"{format_instant(change.at)}  {change.event} by {by}: {moved}, stay {change.stay}{detail or ''}"
 
 
 def _fail(headline: str, changes: tuple[Change, ...], number: int, reason: str) -> NoReturn:
@@ -94,12 +93,16 @@ def _changes(history: object, what: str = "history") -> tuple[Change, ...]:
     return cast("tuple[Change, ...]", _each(history, what, (Change,), "Change entries, or a Case"))
 
 
+def _is_iterable(values: object) -> bool:
+    """Whether it holds several things: a text does not, nor does a mapping of cases by their ids."""
+    return isinstance(values, Iterable) and not isinstance(values, (str, Mapping))
+
+
 def _each(values: object, what: str, kinds: tuple[type, ...], wanted: str) -> tuple[object, ...]:
     """What an iterable holds; raises all that is of none of ``kinds``."""
-    found = None if isinstance(values, (str, Mapping)) else values
-    if not isinstance(found, Iterable):
+    if not _is_iterable(values):
         raise _wrong(what, "", f"must be an iterable of {wanted}, not {shown(values)}")
-    entries = tuple(cast("Iterable[object]", found))
+    entries = tuple(cast("Iterable[object]", values))
     problems = [
         Problem(f"[{number}]", f"must be one of {wanted}, not {shown(entry)}")
         for number, entry in enumerate(entries)
@@ -254,7 +257,7 @@ def assert_never_closed_unwarned(
             if over is None or over > change.at:
                 reason = (
                     f"The first message to {whom} in stay {stay.number} was {sent[0].event}, at "
-                    f"{format_instant(sent[0].at)}; closing it takes {at_least} of warning"
+                    f"{format_instant(sent[0].at)}; closing it takes {_span(at_least)} of warning"
                     f"{'' if over is None else f', until {format_instant(over)}'}."
                 )
                 _fail(f"{headline} too soon after its warning", changes, number, reason)
@@ -263,6 +266,12 @@ def assert_never_closed_unwarned(
 def _a_notice(at_least: object) -> None:
     if at_least is not None and not isinstance(at_least, (timedelta, Length)):
         raise _wrong("arguments", "at_least", f"must be a timedelta or a Length, not {shown(at_least)}")
+    if isinstance(at_least, timedelta) and at_least < timedelta(0):
+        raise _wrong("arguments", "at_least", f"must not be negative, not {at_least}")
+
+
+def _span(length: timedelta | Length) -> str:
+    return str(Length("elapsed", length // timedelta(seconds=1)) if isinstance(length, timedelta) else length)
 
 
 def _add(policy: Policy, at: datetime, length: timedelta | Length) -> datetime | None:
@@ -495,7 +504,8 @@ def assert_history_is_legal(case: Case, *, policy: Policy) -> None:
             return
         furthest = max(furthest, (number, reason), key=lambda ending: ending[0])
     headline = f"case {case.id!r}: its history is not legal by the policy {policy.name!r}"
-    _fail(headline, case.history, furthest[0], f"{furthest[1]}.")
+    number, reason = furthest
+    _fail(headline, case.history, number, f"{reason[0].upper()}{reason[1:]}.")
 
 
 @lru_cache(maxsize=16)

@@ -454,7 +454,7 @@ def _transition(
     return row
 
 
-def _length(draw: st.DrawFn, units: Sequence[Unit], *, least: int = 0) -> dict[str, int]:
+def _length(draw: st.DrawFn, units: Sequence[str], *, least: int = 0) -> dict[str, int]:
     """A length as a policy file may write it: several units in one, and zeros."""
     unit = _pick(draw, units)
     if unit != "elapsed":
@@ -761,7 +761,7 @@ def _steps(draw: st.DrawFn, workflow: Workflow, case: Case, now: datetime) -> tu
     due_at = workflow.next_due(case)
     now = _later(draw, now, due_at)
     events = [(event, role) for role in workflow.policy.roles for event in workflow.allowed(case, by=role)]
-    if due_at is not None and due_at <= now and not (events and _maybe(draw)):
+    if due_at is not None and due_at <= now and not (events and _rarely(draw)):
         action = next(workflow.forecast(case, now=now))
         now = _later(draw, now, None)
         return workflow.settle(case, action, at=now), now
@@ -773,15 +773,19 @@ def _steps(draw: st.DrawFn, workflow: Workflow, case: Case, now: datetime) -> tu
 
 def _later(draw: st.DrawFn, now: datetime, due_at: datetime | None) -> datetime:
     """The same instant or a later one: soon, about when the next timer comes due, or after an outage."""
-    waits = (
-        ("none", "soon", "outage") if due_at is None or due_at <= now else ("none", "due", "soon", "outage")
-    )
+    waits = ["none", "soon", "outage"]
+    if due_at is not None and due_at > now:
+        waits += ["due", "due", "outage"]
     wait = _pick(draw, waits)
     if wait == "due":
         until = cast("datetime", due_at)
         return until + min(draw(nudges()), LAST - until)
-    longest = {"none": 1, "soon": 3 * 86_400, "outage": 400 * 86_400}[wait]
-    return now + min(timedelta(seconds=draw(_below(longest))), LAST - now)
+    if wait == "none":
+        return now
+    length = (
+        timedelta(days=draw(_below(400))) if wait == "outage" else timedelta(seconds=draw(_below(259_200)))
+    )
+    return now + min(length, LAST - now)
 
 
 def _changed(draw: st.DrawFn, workflow: Workflow, case: Case, event: str, by: str, at: datetime) -> Case:
@@ -797,7 +801,13 @@ def _changed(draw: st.DrawFn, workflow: Workflow, case: Case, event: str, by: st
         except MissingArgument as missing:
             given[missing.argument] = _pick(draw, _PEOPLE) if missing.argument == "assignee" else "?"
         except UnknownStatus as unknown:
-            given["sub_status"] = _pick(draw, unknown.known)
+            given["sub_status"] = _pick(draw, _busy_more_often(workflow.policy, unknown.known))
+
+
+def _busy_more_often(policy: Policy, sub_statuses: Sequence[str]) -> list[str]:
+    """All of ``sub_statuses``, and those again in which a timer may come due."""
+    busy = {state.partition(".")[2] for state in policy.states if policy.schedules[state]}
+    return [*sub_statuses, *[name for name in sub_statuses if name in busy] * 3]
 
 
 def actions(policy: Policy) -> st.SearchStrategy[Action]:
