@@ -1,0 +1,393 @@
+"""Everything that could happen to a case, beside a search that tries everything on real cases."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from builders import MONDAY
+from casestate import (
+    Calendar,
+    CaseDataError,
+    EventRefused,
+    MissingArgument,
+    Policy,
+    UnknownEvent,
+    Workflow,
+    policies,
+)
+from casestate.explore import START, Configuration, Exploration, Firing, Occurrence, retrace
+from casestate.machine import compile_table
+from casestate.schedule import Schedule, schedules
+from casestate.testing import policies as any_policies
+
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from casestate import Case
+
+
+def firing(timers: dict[str, Any], **calendar: Any) -> Firing:  # noqa: ANN401 - a calendar's own fields
+    """How the timers of one state fire; each is a length, and perhaps a notice."""
+    table = {
+        name: {
+            "in": ["a"],
+            **({"to": "b"} if name.startswith("to_b") else {"kind": "notify"}),
+            **({"after": timer} if "after" not in timer else timer),
+        }
+        for name, timer in timers.items()
+    }
+    policy = Policy.from_dict(
+        {
+            "format": 1,
+            "name": "p",
+            "initial": "a",
+            "calendar": calendar,
+            "statuses": {"a": {}, "b": {}},
+            "timers": table,
+        }
+    )
+    return Firing(schedules(policy)["a"])
+
+
+# --- which timers can be returned ------------------------------------------------
+
+
+def test_a_sweep_can_return_any_timer_and_pass_over_those_before_it() -> None:
+    found = firing({"one": {"days": 1}, "two": {"days": 2}, "to_b": {"days": 3}})
+    assert found.jumps == {0: (0, 1, 2), 1: (1, 2), 2: (2,)}
+    assert (found.mover, found.tried) == (2, 1)
+    assert found.leading_to(2) == (2,)
+    assert found.leading_to(2, fewest=False) == (0, 1, 2)
+    assert found.leading_to(2, but={1}, fewest=False) == (0, 2)
+    assert not any(found.is_never(index) or found.is_rare(index) for index in range(3))
+
+
+def test_a_notice_is_waited_for() -> None:
+    found = firing({"one": {"days": 1}, "to_b": {"after": {"days": 3}, "notice": {"days": 1}}})
+    assert found.jumps == {0: (0,), 1: (1,)}
+    assert found.leading_to(1) == (0, 1)
+    assert found.leading_to(1, but={0}) == ()
+
+
+def test_of_two_timers_that_meet_only_the_later_is_returned() -> None:
+    found = firing({"one": {"days": 1}, "two": {"hours": 24}})
+    assert found.jumps == {0: (1,), 2: ()}
+    assert (found.is_never(0), found.is_never(1), found.overtaking(0), found.overtaking(1)) == (
+        True, False, 1, None,
+    )  # fmt: skip
+    assert found.mover is None
+
+
+def test_a_timer_that_a_notice_makes_meet_the_next_is_never_returned() -> None:
+    timers = {
+        "one": {"days": 7},
+        "two": {"after": {"days": 8}, "notice": {"days": 7}},
+        "three": {"days": 14},
+    }
+    assert [firing(timers).is_never(index) for index in range(3)] == [False, True, False]
+    timers["three"] = {"days": 14, "seconds": 1}
+    assert [firing(timers).is_never(index) for index in range(3)] == [False, False, False]
+
+
+def test_the_earliest_way_to_a_position_decides_what_a_notice_holds_back() -> None:
+    # Settled on day 2 at the earliest: held back until day 5, before "four" is due.
+    timers = {
+        "one": {"days": 1},
+        "two": {"days": 2},
+        "three": {"after": {"days": 3}, "notice": {"days": 3}},
+        "four": {"days": 6},
+    }
+    assert firing(timers).jumps == {0: (0, 1), 1: (1,), 2: (2, 3), 3: (3,), 4: ()}
+
+
+def test_lengths_of_different_kinds_are_compared_on_the_days_of_a_year() -> None:
+    never = firing({"one": {"business_days": 5}, "two": {"days": 7}})
+    assert (never.tried, never.fired, never.is_rare(0), never.is_never(0)) == (
+        365,
+        {0: 0, 1: 365},
+        True,
+        False,
+    )
+    often = firing({"one": {"business_days": 5}, "two": {"days": 8}})
+    # Those that begin on a Saturday or a Sunday come due on the second Monday at midnight.
+    assert (often.tried, often.fired[0], often.is_rare(0)) == (1, 1, False)
+    spring = firing({"one": {"calendar_days": 7}, "two": {"days": 7}}, zone="Europe/Berlin")
+    assert (spring.tried, spring.fired[0], spring.is_rare(0)) == (365, 7, True)
+
+
+def test_equal_lengths_of_one_kind_meet_whatever_the_calendar() -> None:
+    found = firing({"one": {"calendar_days": 7}, "two": {"calendar_days": 7}}, zone="Europe/Berlin")
+    assert (found.is_never(0), found.is_rare(0)) == (True, False)
+    held = firing(
+        {"one": {"calendar_days": 7}, "two": {"after": {"calendar_days": 7}, "notice": {"calendar_days": 1}}}
+    )
+    assert (held.is_never(0), held.is_rare(0)) == (False, False)
+
+
+@pytest.mark.parametrize("unit", ["days", "calendar_days"])
+def test_what_is_beyond_the_end_of_time_is_never_returned(unit: str) -> None:
+    found = firing({"one": {"days": 1}, "to_b": {unit: 3_000_000}})
+    assert (found.is_never(0), found.is_never(1), found.mover) == (False, True, None)
+    assert found.overtaking(1) is None
+
+
+@given(any_policies(), st.data())
+def test_no_sweep_returns_what_cannot_be_returned(policy: Policy, data: st.DataObject) -> None:
+    workflow = Workflow(policy)
+    for state, schedule in schedules(policy).items():
+        found = Firing(schedule)
+        status, _, sub_status = state.partition(".")
+        case = attrs.evolve(
+            workflow.open("C-1", at=START + timedelta(days=data.draw(st.integers(0, 364)))),
+            status=status,
+            sub_status=sub_status or None,
+        )
+        for _ in range(5):
+            due = workflow.next_due(case)
+            if due is None:
+                break
+            now = max(due, case.changed_at) + timedelta(hours=data.draw(st.sampled_from((0, 0, 1, 24, 999))))
+            (action,) = workflow.due([case], now=now)
+            index = schedule.positions[action.timer] - 1
+            assert not found.is_never(index)
+            if found.tried == 1:
+                assert index in found.jumps[schedule.positions[case.settled]]
+            if action.to is not None:
+                break
+            case = workflow.settle(case, action, at=now)
+
+
+# --- where a case can be ---------------------------------------------------------------
+
+
+def tried(workflow: Workflow, case: Case) -> Iterator[Case]:
+    """Every case that any event by anyone, or a timer, makes of one."""
+    policy = workflow.policy
+    subs = {sub for status in policy.statuses.values() for sub in status.sub_statuses}
+    for event in policy.events:
+        for by in policy.roles:
+            for sub_status in (None, *subs):
+                for assignee in (None, "mira"):
+                    try:
+                        yield workflow.apply(
+                            case, event, by=by, at=MONDAY, sub_status=sub_status, assignee=assignee
+                        )
+                    except EventRefused as refused:
+                        if event == "clone" and "clone" in refused.permitted:
+                            yield attrs.evolve(
+                                workflow.clone(attrs.evolve(case, clones=()), "C-2", by=by, at=MONDAY)[0],
+                                clones=(),
+                            )
+                    except (MissingArgument, LookupError):
+                        pass
+
+
+def moved(workflow: Workflow, case: Case) -> Iterator[Case]:
+    """The case after the timer that moves it, as if all before it had been settled."""
+    schedule = schedules(workflow.policy)[case.state]
+    timer = schedule.timers[-1] if schedule.timers else None
+    if timer is not None and timer.to is not None:
+        status, _, sub_status = timer.to.partition(".")
+        previous = case.previous if status == case.status else case.state
+        yield attrs.evolve(
+            case, status=status, sub_status=sub_status or None, previous=previous, settled=None
+        )
+
+
+def stripped(policy: Policy, case: Case) -> Configuration:
+    """What the exploration keeps of a case."""
+    back = any(
+        step is not None and step.chosen_by == "previous"
+        for (state, *_), steps in compile_table(policy).steps.items()
+        for step in steps
+        if state.partition(".")[0] == case.status
+    )
+    return Configuration(case.state, case.assignee is not None, case.previous if back else None)
+
+
+@given(any_policies())
+def test_the_exploration_finds_exactly_what_trying_everything_on_real_cases_finds(policy: Policy) -> None:
+    workflow = Workflow(policy)
+    first = workflow.open("C-1", at=MONDAY)
+    ahead, found = [first], {stripped(policy, first)}
+    while ahead:
+        case = ahead.pop()
+        for after in (*tried(workflow, case), *moved(workflow, case)):
+            plain = attrs.evolve(after, history=(), entered_at=MONDAY, opened_at=MONDAY, stay=1)
+            if (here := stripped(policy, plain)) not in found:
+                found.add(here)
+                ahead.append(plain)
+    assert set(Exploration(policy).configurations) == found
+
+
+@given(any_policies())
+def test_every_configuration_is_reached_by_the_way_that_is_told(policy: Policy) -> None:
+    explored, workflow = Exploration(policy), Workflow(policy)
+    nearest = -1
+    for here in explored.configurations:
+        story, witness = explored.tell(here)
+        assert story.startswith("open")
+        cases = retrace(workflow, witness)
+        assert cases[-1].state == here.state
+        assert (cases[-1].assignee is not None) == here.assigned
+        assert here.previous in (None, cases[-1].previous)
+        assert len(witness) >= nearest
+        nearest = len(witness)
+        assert [step.at for step in witness] == sorted(step.at for step in witness)
+
+
+# --- walking a witness again -------------------------------------------------------------
+
+
+def test_a_witness_is_walked_step_by_step() -> None:
+    workflow = Workflow(policies.SUB_STATUS)
+    pended = Occurrence(at=START, event="pend", by="agent", sub_status="customer_input")
+    begun = (Occurrence(at=START, event="open", by="system"), pended)
+    reminded = Occurrence(at=START + timedelta(days=7), event="remind_customer", by="system", timer=True)
+    cases = retrace(workflow, (*begun, reminded))
+    assert [case.settled for case in cases] == [None, None, "remind_customer"]
+    assert retrace(workflow, ()) == ()
+    refused = Occurrence(at=START, event="confirm", by="customer", refused=True)
+    assert retrace(workflow, (*begun, refused))[-1] == cases[1]
+
+
+OPENED = Occurrence(at=START, event="open", by="system")
+
+
+@pytest.mark.parametrize(
+    ("steps", "problem"),
+    [
+        ([OPENED, None], r"\[1\]: must be an Occurrence, not None"),
+        (
+            [Occurrence(at=START, event="start", by="agent")],
+            r"\[0\]: a witness begins with 'open', not with 'start'",
+        ),
+        ([attrs.evolve(OPENED, timer=True)], r"\[0\]: a witness begins with 'open'"),
+        (
+            [OPENED, Occurrence(at=START, event="remind_customer", by="system", timer=True)],
+            r"\[1\]: a sweep at 2026-01-05 09:00:00\+00:00 returns nothing, not 'remind_customer'",
+        ),
+        (
+            [
+                OPENED,
+                Occurrence(at=START, event="respond", by="agent"),
+                Occurrence(at=START, event="close_awaiting", by="system", timer=True),
+            ],
+            r"\[2\]: a sweep at .* returns 'notify_awaiting', not 'close_awaiting'",
+        ),
+        (
+            [OPENED, Occurrence(at=START, event="start", by="agent", refused=True)],
+            r"\[1\]: 'start' by agent is not refused in new",
+        ),
+    ],
+)
+def test_a_witness_that_is_none_is_told_where(steps: list[Any], problem: str) -> None:
+    with pytest.raises(CaseDataError, match=problem):
+        retrace(Workflow(policies.SUB_STATUS), steps)
+
+
+def test_an_event_that_is_refused_or_unknown_says_so_as_apply_does() -> None:
+    workflow = Workflow(policies.SUB_STATUS)
+    with pytest.raises(EventRefused, match="'confirm' by customer is refused in new"):
+        retrace(workflow, [OPENED, Occurrence(at=START, event="confirm", by="customer")])
+    with pytest.raises(UnknownEvent):
+        retrace(workflow, [OPENED, Occurrence(at=START, event="paint", by="customer", refused=True)])
+
+
+def test_a_step_is_json_ready() -> None:
+    assert attrs.evolve(OPENED, sub_status="x").to_dict() == {
+        "at": "2026-01-05T09:00:00Z",
+        "event": "open",
+        "by": "system",
+        "sub_status": "x",
+        "assignee": None,
+        "timer": False,
+        "refused": False,
+    }
+
+
+def test_a_story_counts_from_what_happened_last() -> None:
+    explored = Exploration(policies.SUB_STATUS)
+    here = Configuration("pending.customer_input", assigned=False, previous=None)
+
+    def all_of_it(life: Any) -> None:  # noqa: ANN401 - a Life
+        life.settles(0)
+        life.settles(1)
+
+    story, witness = explored.tell(here, all_of_it)
+    assert story == (
+        "open → pend(customer_input) → 7 days pass → remind_customer → 21 days pass → closed by close_pending"
+    )
+    assert [step.at - START for step in witness] == [timedelta(days=days) for days in (0, 0, 7, 28)]
+
+
+def test_a_state_without_timers_has_nothing_that_fires() -> None:
+    assert Firing(Schedule("a", (), Calendar())).jumps == {0: ()}
+    assert Firing(Schedule("a", (), Calendar())).mover is None
+
+
+def test_one_of_anything_passes() -> None:
+    explored = Exploration(policies.SUB_STATUS)
+    here = Configuration("closed", assigned=False, previous=None)
+    assert (
+        explored.tell(here, lambda life: life.settles(0))[0] == "open → close → 1 day passes → notify_closed"
+    )
+
+
+def test_a_calendar_that_forbids_a_story_on_one_day_is_tried_on_others() -> None:
+    # A calendar day is shorter than 24 hours on the one day that clocks are put forward.
+    policy = Policy.from_dict(
+        {
+            "format": 1,
+            "name": "p",
+            "initial": "a",
+            "calendar": {"zone": "Europe/Berlin"},
+            "statuses": {"a": {}},
+            "timers": {
+                "one": {"in": ["a"], "kind": "notify", "after": {"calendar_days": 1}},
+                "two": {"in": ["a"], "kind": "notify", "after": {"days": 1}},
+            },
+        }
+    )
+    story, witness = Exploration(policy).tell(
+        Configuration("a", assigned=False, previous=None), lambda life: life.settles(0)
+    )
+    assert story == "open → 1 calendar day passes → one"
+    assert [step.at for step in witness] == [
+        datetime(2026, 3, 28, 9, tzinfo=UTC),
+        datetime(2026, 3, 29, 8, tzinfo=UTC),
+    ]
+
+
+def test_the_way_that_is_told_has_the_fewest_steps_those_of_timers_counted() -> None:
+    policy = Policy.from_dict(
+        {
+            "format": 1,
+            "name": "p",
+            "initial": "a",
+            "statuses": {"a": {}, "b": {}, "c": {}},
+            "transitions": [
+                {"event": "on", "by": ["agent"], "from": ["a"], "to": "c"},
+                {"event": "on", "by": ["agent"], "from": ["c"], "to": "b"},
+            ],
+            "timers": {
+                "one": {"in": ["a"], "kind": "notify", "after": {"days": 1}},
+                "two": {"in": ["a"], "kind": "notify", "after": {"days": 2}, "notice": {"days": 1}},
+                "three": {"in": ["a"], "after": {"days": 3}, "to": "b", "notice": {"days": 1}},
+            },
+        }
+    )
+    explored = Exploration(policy)
+    assert [explored.tell(here)[0] for here in explored.configurations] == [
+        "open",
+        "open → on",
+        "open → on → on",
+    ]
