@@ -12,16 +12,17 @@ can have, to see which of them closes it first.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import cached_property
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import attrs
 
-from casestate.calendars import WEEKDAYS, Length
+from casestate.calendars import WEEKDAYS, Calendar, Length
 from casestate.errors import PolicyError, Problem, one_of, shown
 from casestate.machine import compile_table, context
 from casestate.policy import CLONE, PREVIOUS, SYSTEM, Policy
-from casestate.schedule import schedules
+from casestate.schedule import Schedule
 from casestate.verify import Finding, Occurrence, Severity
 
 
@@ -85,14 +86,15 @@ _WHEN: Final[Mapping[tuple[int, ...], str]] = MappingProxyType(
         (1, 3): " with a previous state",
     }
 )
-_FIRST: Final = datetime(2026, 1, 5, tzinfo=UTC)
+_FIRST: Final = datetime(2026, 1, 5, 9, tzinfo=UTC)
 """The Monday on which the cases of stories begin to wait."""
-_HOURS: Final = (9, 17, 22, 0)
+_LATER: Final = tuple(timedelta(hours=hours) for hours in (0, 8, 13, 15))
+"""One day after the other: 09:00, 17:00, 22:00, and midnight."""
 _DAYS: Final = 366
 _AROUND: Final = 30
 """The days before a holiday on which a case may have begun to wait for it."""
-_FEWER: Final = 5
-"""Only every fifth entry is sampled where the positions of a case have to be told apart."""
+_FEWER: Final = 3
+"""Only every third entry is sampled where the positions of a case have to be told apart."""
 _MOST_TIMERS: Final = 12
 """A schedule longer than that is sampled more seldom."""
 _NEVER: Final = timedelta.max
@@ -620,12 +622,30 @@ class _Stay:
     settled_at: datetime | None
 
 
+class _Remembering(Calendar):
+    """A calendar that counts the days of a length only once."""
+
+    @cached_property
+    def _known(self) -> dict[tuple[datetime, Length], datetime | None]:
+        return {}
+
+    def add(self, start: datetime, length: Length) -> datetime | None:
+        if length.unit == "elapsed":
+            return super().add(start, length)
+        if (start, length) not in self._known:
+            self._known[start, length] = super().add(start, length)
+        return self._known[start, length]
+
+
 class _Clockwork:
     """The timers of one version, and what they do to a case if nobody does anything else."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
-        self.schedules = schedules(policy)
+        calendar = _Remembering(policy.calendar.zone, policy.calendar.weekend, policy.calendar.holidays)
+        self.schedules = {
+            state: Schedule(state, timers, calendar) for state, timers in policy.schedules.items()
+        }
 
     def closes_at(self, stay: _Stay, now: datetime) -> datetime | None:
         """When timers close the case, from ``now`` on; none if they never do.
@@ -680,10 +700,11 @@ class _Clockwork:
                 entered.add(timer.to)
 
     def chain(self, state: str) -> tuple[str, ...]:
-        """A state, and those that timers lead to from there."""
+        """A state, and the open ones that timers lead to from there."""
         found = [state]
         for here in found:  # which grows
-            found += [timer.to for timer in self.schedules[here].timers if timer.to and timer.to not in found]
+            moves = [timer.to for timer in self.schedules[here].timers if timer.kind == "move"]
+            found += [to for to in moves if to and to not in found]
         return tuple(found)
 
     def signature(self, state: str) -> _Signature:
@@ -710,6 +731,9 @@ class _Clockwork:
 
     def has_notice(self, state: str) -> bool:
         return any(timer.notice is not None for timer in self.schedules[state].timers)
+
+    def moves(self, state: str) -> bool:
+        return any(timer.kind == "move" for timer in self.schedules[state].timers)
 
 
 @attrs.frozen(kw_only=True)
@@ -748,7 +772,10 @@ class _Flights:
         self.old = _Clockwork(versions.old)
         self.new = _Clockwork(versions.new)
         self.known: dict[tuple[_Signature, _Signature], Mapping[str, _Sooner | _Warned]] = {}
-        self.openings = _openings(versions.old)
+
+    @cached_property
+    def openings(self) -> Mapping[str, tuple[Occurrence, ...]]:
+        return _openings(self.old.policy)
 
     def findings(self) -> Iterator[Finding]:
         groups: dict[tuple[str, timedelta, bool, tuple[str, ...]], list[str]] = {}
@@ -796,18 +823,16 @@ class _Flights:
 
     def entries(self, state: str) -> Sequence[datetime]:
         """The instants at which cases begin to wait: one is enough where only elapsed time is counted."""
-        hours = [_FIRST + timedelta(hours=hour) for hour in _HOURS]
         if self.exact(state):
-            return hours[:1]
-        entries = [at + day * _DAY for day in range(_DAYS) for at in hours]
+            return [_FIRST]
+        entries = [_FIRST + day * _DAY + _LATER[day % len(_LATER)] for day in range(_DAYS)]
         old, new = (set(clockwork.policy.calendar.holidays) for clockwork in (self.old, self.new))
         for holiday in old ^ new:
             if isinstance(holiday, date) and holiday.toordinal() > _AROUND:
-                at = datetime.combine(holiday, hours[0].time(), UTC)
+                at = datetime.combine(holiday, _FIRST.time(), UTC)
                 entries += [at - days * _DAY for days in range(_AROUND)]
         length = max(len(clockwork.schedules[state].timers) for clockwork in (self.old, self.new))
-        several = self.old.has_notice(state) or self.new.has_notice(state)
-        return entries[:: (_FEWER if several else 1) * (1 + 2 * (length // _MOST_TIMERS) ** 2)]
+        return entries[:: (_FEWER if self.several(state) else 1) * (1 + 2 * (length // _MOST_TIMERS) ** 2)]
 
     def cases(self, state: str, entered_at: datetime) -> Iterator[tuple[str, _Sooner | _Warned]]:
         """The cases of one entry that the new version closes sooner, or warns less."""
@@ -822,11 +847,15 @@ class _Flights:
     def positions(self, start: _Stay) -> Iterator[_Stay]:
         """The positions in which a case may be in flight; without a notice, all are closed alike."""
         yield start
-        if self.old.has_notice(start.state) or self.new.has_notice(start.state):
+        if self.several(start.state):
             for _, timer, stay in self.old.settled(start, start.entered_at):
                 if timer.to is not None:
                     return
                 yield stay
+
+    def several(self, state: str) -> bool:
+        """Whether it matters how far a case has come: a notice counts from what has been settled."""
+        return self.old.has_notice(state) or self.new.has_notice(state)
 
     def settled(self, stay: _Stay) -> str | None:
         """The last timer that a case of the old version has settled."""
@@ -840,12 +869,15 @@ class _Flights:
         now, or after the last settling; so it is furthest from another one of
         that kind at the first instant, at the last, or where either begins to move.
         """
-        schedule = self.old.schedules[stay.state]
+        state = stay.state
+        schedule = self.old.schedules[state]
         begun = stay.settled_at or stay.entered_at
-        next_due = None
-        if stay.position < len(schedule.timers):
-            next_due = schedule.due_at(stay.position, stay.position, stay.entered_at, stay.settled_at)
-        flights = [(stay, now) for now in _extremes(begun, lambda now: self.closures(stay, now))]
+        next_due: datetime | None = None
+        flights = [(stay, begun)]
+        if self.several(state) or self.old.moves(state) or self.new.moves(state):
+            flights += [(stay, now) for now in _extremes(begun, lambda now: self.closures(stay, now))]
+            if stay.position < len(schedule.timers):
+                next_due = schedule.due_at(stay.position, stay.position, stay.entered_at, stay.settled_at)
         if next_due is not None:
             flights.append((stay, next_due))
         if schedule.notice(stay.position) is not None:  # then it counts when the last one was settled
@@ -994,8 +1026,7 @@ def _settling(at: datetime, timer: Timer) -> Occurrence:
 def _extremes(
     first: datetime, closures: Callable[[datetime], tuple[datetime | None, datetime | None]]
 ) -> Iterator[datetime]:
-    """The instants from ``first`` on at which two closures can be furthest apart."""
-    yield first
+    """The instants after ``first`` at which two closures can be furthest apart."""
     at_first = [at for at in closures(first) if at is not None]
     if len(at_first) < 2:
         return
