@@ -15,6 +15,7 @@ if find_spec("hypothesis") is None:
         "casestate.testing needs hypothesis: pip install 'casestate[testing]'", name="hypothesis"
     )
 
+from casestate.testing.conformance import Helpdesk, HelpdeskError, Message, Refused, conformance
 from casestate.testing.invariants import (
     assert_history_is_legal,
     assert_history_only_grows,
@@ -37,6 +38,10 @@ from casestate.testing.strategies import (
 
 
 __all__ = [
+    "Helpdesk",
+    "HelpdeskError",
+    "Message",
+    "Refused",
     "actions",
     "assert_history_is_legal",
     "assert_history_only_grows",
@@ -47,6 +52,7 @@ __all__ = [
     "assert_stays_count_up",
     "calendars",
     "cases",
+    "conformance",
     "histories",
     "instants",
     "lengths",
