@@ -26,6 +26,8 @@ import strategies
 
 from casestate import load_policy, policies, render
 from casestate.cli import cli
+from casestate.compare import compare
+from casestate.verify import verify
 
 
 if TYPE_CHECKING:
@@ -543,11 +545,126 @@ def test_explain_shows_every_row_of_an_id(cases: Path) -> None:
 # --- check and show ----------------------------------------------------------
 
 
-def test_check_says_what_a_good_policy_has(tmp_path: Path) -> None:
-    assert run("check", "sub-status").stdout == "ok: sub-status — 10 states, 8 events, 7 timers\n"
-    assert (
-        run("check", write_desk(tmp_path / "desk.toml")).stdout == "ok: desk — 2 states, 0 events, 1 timers\n"
+CLEAN = """
+format = 1
+name = "clean"
+initial = "new"
+[statuses.new]
+waiting_on = "support"
+[statuses.closed]
+closed = true
+[[transitions]]
+event = "comment"
+by = ["customer"]
+from = ["*open"]
+[[transitions]]
+event = "close"
+by = ["customer", "agent"]
+from = ["*open"]
+to = "closed"
+[[transitions]]
+event = "reopen"
+by = ["customer"]
+from = ["closed"]
+to = "new"
+"""
+
+
+def written(path: Path, *parts: str) -> Path:
+    path.write_text("".join(parts), encoding="utf-8")
+    return path
+
+
+def test_check_says_when_nothing_is_to_be_said_of_a_policy(tmp_path: Path) -> None:
+    result = run("check", written(tmp_path / "clean.toml", CLEAN))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "clean: nothing found (2 configurations, 4 changes looked at)\n"
+
+
+def test_check_prints_each_finding_with_its_place_its_story_and_a_remedy() -> None:
+    result = run("check", "open-resolved")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines()[-6:] == [
+        "warning[closure-unannounced] timers.close_resolved",
+        "    close_resolved closes resolved after 7 days without a word to the customer before",
+        "    so: open → resolve → 7 days pass → closed by close_resolved",
+        "    help: add a timer of kind 'remind' for 'customer' to resolved, shorter than 7 days",
+        "",
+        "open-resolved: 3 warnings (11 configurations, 84 changes looked at)",
+    ]
+
+
+def test_check_ends_with_1_for_errors_and_for_warnings_only_if_strict(tmp_path: Path) -> None:
+    assert run("check", "sub-status").exit_code == 0
+    assert run("check", "--strict", "sub-status").exit_code == 1
+    assert run("check", "--strict", written(tmp_path / "clean.toml", CLEAN)).exit_code == 0
+    stillborn = written(tmp_path / "bad.toml", CLEAN.replace('initial = "new"', 'initial = "closed"'))
+    result = run("check", stillborn)
+    assert result.exit_code == 1
+    assert result.stdout.startswith("error[initial-closed] initial\n")
+    assert result.stdout.endswith("clean: 1 error (2 configurations, 4 changes looked at)\n")
+
+
+def test_check_writes_all_of_it_for_machines() -> None:
+    result = run("check", "--format", "json", "sub-status")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert json.loads(result.stdout) == verify(policies.SUB_STATUS).to_dict()
+
+
+def test_check_writes_for_machines_what_is_wrong_with_a_file_too(tmp_path: Path) -> None:
+    path = written(tmp_path / "bad.toml", CLEAN.replace('"new"', '"nwe"'))
+    result = run("check", "--format", "json", path)
+    assert (result.exit_code, result.stderr) == (1, "")
+    report = json.loads(result.stdout)
+    assert (report["policy"], report["errors"], report["configurations"]) == (str(path), 2, 0)
+    assert [(one["code"], one["severity"], one["path"]) for one in report["findings"]] == [
+        ("invalid-policy", "error", "initial"),
+        ("invalid-policy", "error", "transitions[2].to"),
+    ]
+    assert run("check", "--format", "json", tmp_path / "none.toml").exit_code == 2
+
+
+def test_check_against_tells_what_has_changed_and_fails_if_cases_close_sooner(tmp_path: Path) -> None:
+    new = written(
+        tmp_path / "new.toml", 'extends = "sub-status"\n[timers.close_pending]\nafter = { days = 14 }\n'
     )
+    result = run("check", "--against", "sub-status", new)
+    assert (result.exit_code, result.stderr) == (1, "")
+    assert result.stdout.startswith("error[closes-sooner] timers.close_pending.after\n")
+    assert result.stdout.endswith("\nfrom sub-status to sub-status: 1 error, 1 note\n")
+    longer = run("check", "--against", new, "sub-status", "--strict")
+    assert longer.exit_code == 0
+    assert longer.stdout.endswith("\nfrom sub-status to sub-status: 1 note\n")
+    same = run("check", "--against", "sub-status", "sub-status")
+    assert (same.exit_code, same.stdout) == (0, "from sub-status to sub-status: nothing found\n")
+
+
+def test_check_against_writes_for_machines(tmp_path: Path) -> None:
+    result = run("check", "--against", "sub-status", "--format", "json", "open-resolved")
+    record = json.loads(result.stdout)
+    assert (record["old"], record["new"]) == ("sub-status", "open-resolved")
+    found = compare(policies.SUB_STATUS, policies.OPEN_RESOLVED)
+    assert record["findings"] == [finding.to_dict() for finding in found]
+    for severity in ("error", "warning", "note"):
+        assert record[f"{severity}s"] == sum(finding.severity == severity for finding in found)
+    assert result.exit_code == int(record["errors"] > 0)
+    bad = written(tmp_path / "bad.toml", CLEAN.replace('"new"', '"nwe"'))
+    assert run("check", "--against", bad, "sub-status").exit_code == 1
+    assert json.loads(run("check", "--against", bad, "--format", "json", "sub-status").stdout)[
+        "policy"
+    ] == str(bad)
+    assert run("check", "--against", tmp_path / "none.toml", "sub-status").exit_code == 2
+
+
+def test_findings_steer_no_terminal(tmp_path: Path) -> None:
+    hostile = CLEAN.replace(
+        "[statuses.closed]", '[statuses.w]\nwaiting_on = "\\u001b[31m\\n"\n[statuses.closed]'
+    )
+    timer = '[[transitions]]\nevent = "wait"\nby = ["agent"]\nfrom = ["new"]\nto = "w"\n'
+    timer += '[timers.t]\nin = ["w"]\nafter = { days = 1 }\nto = "closed"\n'
+    result = run("check", written(tmp_path / "hostile.toml", hostile, timer))
+    assert "closes w, which waits on" in result.stdout
+    assert "\x1b" not in result.stdout
 
 
 def test_check_prints_every_problem_and_ends_with_1(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from rich.text import Text
 from casestate import render
 from casestate.case import Action, Case
 from casestate.clock import format_instant, parse_instant, utc_now
+from casestate.compare import compare
 from casestate.errors import InstantError, NaiveTimeError, PolicyError
 from casestate.loading import load_policy
 from casestate.rows import (
@@ -433,6 +434,11 @@ def explain(
 
 @cli.command()
 @click.argument("source", metavar="POLICY")
+@click.option(
+    "--against",
+    metavar="OLD",
+    help="Print instead what POLICY changes in the meaning of OLD, and what that does to cases in flight.",
+)
 @click.option("--strict", is_flag=True, help="Let warnings fail the check too.")
 @click.option(
     "--format",
@@ -443,25 +449,50 @@ def explain(
     help="How to write what was found: for people, or for machines.",
 )
 @click.pass_context
-def check(ctx: click.Context, source: str, form: str, *, strict: bool) -> None:
+def check(ctx: click.Context, source: str, against: str | None, form: str, *, strict: bool) -> None:
     """Follow everything that could happen to a case under a policy, and print what is wrong.
 
     Every finding has a code, a place in the policy file, and where something can
-    happen, the shortest story of it. docs/checks.md explains the codes.
+    happen, the shortest story of it. docs/checks.md explains the codes,
+    docs/versions.md those of --against.
     """
-    try:
-        report = verify(load_policy(source))
-    except PolicyError as error:
-        if form == "text" or not _is_readable(source):
-            raise _failure(source, error, Unfulfilled) from None
-        _write_json(_invalid(error))
-        ctx.exit(1)
-    if form == "json":
-        _write_json(report.to_dict())
-    else:
+    policies: list[Policy] = []
+    for name in (source,) if against is None else (against, source):
+        try:
+            policies.append(load_policy(name))
+        except PolicyError as error:
+            if form == "text" or not _is_readable(name):
+                raise _failure(name, error, Unfulfilled) from None
+            _write_json(_invalid(error))
+            ctx.exit(1)
+    if against is None:
+        report = verify(*policies)
+        findings, record = report.findings, report.to_dict()
         looked_at = f"{report.configurations} configurations, {report.changes} changes"
-        _write_findings(report, f"{report.policy}: {{}} ({looked_at} looked at)")
-    ctx.exit(int(bool(report.errors or (strict and report.warnings))))
+        summary = f"{report.policy}: {{}} ({looked_at} looked at)"
+    else:
+        old, new = policies
+        findings = compare(old, new)
+        record = _comparison(old, new, findings)
+        summary = f"from {old.name} to {new.name}: {{}}"
+    if form == "json":
+        _write_json(record)
+    else:
+        _write_findings(findings, summary)
+    fatal = ("error", "warning") if strict else ("error",)
+    ctx.exit(int(any(finding.severity in fatal for finding in findings)))
+
+
+def _comparison(old: Policy, new: Policy, findings: Sequence[Finding]) -> dict[str, object]:
+    severities = [finding.severity for finding in findings]
+    return {
+        "old": old.name,
+        "new": new.name,
+        "errors": severities.count("error"),
+        "warnings": severities.count("warning"),
+        "notes": severities.count("note"),
+        "findings": [finding.to_dict() for finding in findings],
+    }
 
 
 def _invalid(error: PolicyError) -> dict[str, object]:
