@@ -420,8 +420,10 @@ def assert_history_only_grows(before: Case | Iterable[Change], after: Case | Ite
             )
     for number, change in enumerate(old):
         if new[number : number + 1] != (change,):
-            there = f"where there is now: {_line(new[number])}" if number < len(new) else "the end of it now"
-            reason = f"Entry {number} of {len(old)} is gone, {there}."
+            place = (
+                f"in its place stands {_line(new[number])}" if number < len(new) else "the history ends there"
+            )
+            reason = f"Entry {number} of {len(old)} is gone: {place}."
             _fail(f"{subject} has lost an entry of its history", old, number, reason)
 
 
@@ -505,7 +507,7 @@ def assert_history_is_legal(case: Case, *, policy: Policy) -> None:
         furthest = max(furthest, (number, reason), key=lambda ending: ending[0])
     headline = f"case {case.id!r}: its history is not legal by the policy {policy.name!r}"
     number, reason = furthest
-    _fail(headline, case.history, number, f"{reason[0].upper()}{reason[1:]}.")
+    _fail(headline, case.history, number, f"{reason[0].upper()}{reason[1:].removesuffix('.')}.")
 
 
 @lru_cache(maxsize=16)

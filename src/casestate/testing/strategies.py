@@ -368,12 +368,6 @@ def _calendars(draw: st.DrawFn, *, zone: str | None, regions: bool) -> Calendar:
 
 
 @cache
-def names() -> st.SearchStrategy[str]:
-    """Names of statuses, events, timers and roles; some that mean something to Python or to a library."""
-    return st.sampled_from((*ODD_NAMES, *PLAIN_NAMES))
-
-
-@cache
 def texts() -> st.SearchStrategy[str]:
     """Texts that people read; some that would do harm if they were anything else than text."""
     odd = st.text("aZ09 .,:;_-#*@/=+[](){}<>%$&|!?`'\"\\\n\t\0\x7fé\u202e\U0001f600", min_size=1, max_size=12)
