@@ -100,12 +100,12 @@ _MOST_TIMERS: Final = 12
 _NEVER: Final = timedelta.max
 _DAY: Final = timedelta(days=1)
 
-_RENAME: Final = "Give the new version a name of its own: else it is in force at once"
+_RENAME: Final = "give the new version a name of its own, else it is in force at once"
 _MIGRATE: Final = (
-    "Move the cases in flight over with Workflow.migrate: "
+    "move the cases in flight over with Workflow.migrate: "
     "it begins a new stay where a closure would come sooner"
 )
-_MEANT: Final = "Nothing, if that is meant"
+_MEANT: Final = "nothing, if that is meant"
 
 _Change: TypeAlias = tuple[str, str | None, str | None]
 """An event, what it did, and what it does; none for a refusal."""
@@ -128,8 +128,13 @@ def compare(old: Policy, new: Policy) -> tuple[Finding, ...]:
     ]
     if problems:
         raise PolicyError("compare", problems)
-    codes = list(CODES)
-    return tuple(sorted(_Versions(old, new).findings(), key=lambda found: codes.index(found.code)))
+    codes, severities = list(CODES), list(dict.fromkeys(CODES.values()))
+    return tuple(
+        sorted(
+            _Versions(old, new).findings(),
+            key=lambda found: (severities.index(found.severity), codes.index(found.code)),
+        )
+    )
 
 
 def _finding(
@@ -146,8 +151,8 @@ def _finding(
         code=code,
         severity=severity or CODES[code],
         path=path,
-        message=f"{message}.",
-        remedy=f"{remedy}.",
+        message=message,
+        remedy=remedy,
         story=story,
         witness=witness,
     )
@@ -224,7 +229,7 @@ class _Versions:
                 "name",
                 f"the policy is called {new.name!r}, no longer {old.name!r}: "
                 "its workflow refuses the cases of the old one",
-                "Move the cases in flight over: Workflow(old).migrate(case, Workflow(new))",
+                "move the cases in flight over: Workflow(old).migrate(case, Workflow(new))",
             )
         if old.initial != new.initial:
             yield _finding(
@@ -244,7 +249,7 @@ class _Versions:
                     "state-gone",
                     _OLD + _state_path(state),
                     f"{state} is gone: a case that is in it cannot be read any more",
-                    "Move the cases that are in it to another state: "
+                    "move the cases that are in it to another state: "
                     f"Workflow(old).migrate(case, Workflow(new), states={{{state!r}: …}})",
                 )
         for state in self.both:
@@ -256,7 +261,7 @@ class _Versions:
                     "state-closed",
                     path,
                     f"{state} is closed now: the cases that are in it are closed by the change itself",
-                    "Add a new status for closed cases, and leave this one open",
+                    "add a new status for closed cases, and leave this one open",
                 )
             else:
                 yield _finding(
@@ -424,7 +429,7 @@ class _Versions:
                 code,
                 path,
                 message,
-                "Move such cases over: Workflow(old).migrate(case, Workflow(new)) knows what they settled",
+                "move such cases over: Workflow(old).migrate(case, Workflow(new)) knows what they settled",
             )
 
     # --- calendar and texts --------------------------------------------------
@@ -952,16 +957,16 @@ class _Flights:
         settled = f", settled {self.settled(stay)} on {_moment(stay.settled_at)}" if stay.settled_at else ""
         outage = f", and that no sweep has found since until {_moment(now)}," if after_outage else ""
         story = (
-            f"A case that entered {stay.state} on {_moment(stay.entered_at)}{settled}{outage} {promise}. "
-            f"Under the new version, in force from {_moment(now)} on, {closing.name} closes it on "
-            f"{_moment(case.new_at)}{sooner}."
+            f"a case that entered {stay.state} on {_moment(stay.entered_at)}{settled}{outage} {promise}; "
+            f"under the new version, in force from {_moment(now)} on, {closing.name} closes it on "
+            f"{_moment(case.new_at)}{sooner}"
         )
         renamed = self.old.policy.name != self.new.policy.name
         return _finding(
             code,
             f"timers.{schedule.timers[-1].name}{'' if after_outage else '.after'}",
             f"{message}{' after an outage' if after_outage else ''}{self.scope(stay.state)}",
-            _MIGRATE if renamed else f"{_RENAME}. {_MIGRATE}",
+            _MIGRATE if renamed else f"{_RENAME}; {_MIGRATE}",
             story=story,
             witness=self.witness(stay, now),
             severity="warning" if renamed else None,
@@ -989,11 +994,11 @@ class _Flights:
             code,
             path if name in self.new.policy.timers else _OLD + path,
             f"{message}{self.scope(stay.state)}",
-            f"Keep {name}, or tell {who} of the cases in flight yourself: no migration does",
+            f"keep {name}, or tell {who} of the cases in flight yourself: no migration does",
             story=(
-                f"A case that enters {stay.state} on {_moment(stay.entered_at)} was to be closed on "
-                f"{_moment(case.old_at)}, and {who} to be told on {then}. Under the new version, in force "
-                f"from then on, it is closed on {_moment(case.new_at)}, and {who} is told {now}."
+                f"a case that enters {stay.state} on {_moment(stay.entered_at)} was to be closed on "
+                f"{_moment(case.old_at)}, and {who} to be told on {then}; under the new version, in force "
+                f"from then on, it is closed on {_moment(case.new_at)}, and {who} is told {now}"
             ),
             witness=self.witness(stay, stay.entered_at),
         )
