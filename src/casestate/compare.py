@@ -105,7 +105,6 @@ _MIGRATE: Final = (
     "move the cases in flight over with Workflow.migrate: "
     "it begins a new stay where a closure would come sooner"
 )
-_MEANT: Final = "nothing, if that is meant"
 
 _Change: TypeAlias = tuple[str, str | None, str | None]
 """An event, what it did, and what it does; none for a refusal."""
@@ -141,7 +140,7 @@ def _finding(
     code: str,
     path: str,
     message: str,
-    remedy: str = _MEANT,
+    remedy: str = "",
     *,
     story: str = "",
     witness: tuple[Occurrence, ...] = (),
