@@ -18,6 +18,7 @@ calendar: it finds the largest instant by bisection on `add`.
 
 from __future__ import annotations
 
+from bisect import bisect
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cached_property
 from typing import Literal, TypeAlias
@@ -117,6 +118,11 @@ class Calendar:
     @cached_property
     def _dates(self) -> frozenset[date]:
         return frozenset(day for day in self.holidays if isinstance(day, date))
+
+    @cached_property
+    def _days_off(self) -> tuple[date, ...]:
+        """The holidays that are no weekend, in order."""
+        return tuple(sorted(day for day in self._dates if day.weekday() not in self._weekend))
 
     @cached_property
     def _regions(self) -> tuple[str, ...]:
@@ -220,9 +226,23 @@ class Calendar:
         day = wall.date()
         if days > (date.max - day).days:
             raise OverflowError
+        if not self._regions:
+            day, days = self._after_weeks(day, days)
         for _ in range(days):
             day = self._next_business_day(day)
         return datetime.combine(day, wall.time())
+
+    def _after_weeks(self, day: date, days: int) -> tuple[date, int]:
+        """The day some whole weeks after ``day``, and how many of its business ``days`` are left then.
+
+        Counted week by week a length of thousands of years takes no longer than one of days.
+        """
+        in_week = len(WEEKDAYS) - len(self._weekend)
+        while (weeks := days // in_week - 1) > 0:
+            later = day + weeks * len(WEEKDAYS) * _DAY
+            days -= weeks * in_week - (bisect(self._days_off, later) - bisect(self._days_off, day))
+            day = later
+        return day, days
 
     def _next_business_day(self, day: date) -> date:
         day += _DAY

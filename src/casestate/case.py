@@ -23,6 +23,7 @@ from casestate.errors import (
     NaiveCaseTimeError,
     NaiveTimeError,
     Problem,
+    key_text,
     nearest,
     one_of,
     shown,
@@ -309,7 +310,9 @@ class _Fields:
     def known(self, known: Sequence[str], *, required: Sequence[str]) -> None:
         for name in self.data:
             if name not in known:
-                self.wrong(str(name), f"unknown field{nearest(name, known)} (there are: {one_of(known)})")
+                self.wrong(
+                    key_text(name), f"unknown field{nearest(name, known)} (there are: {one_of(known)})"
+                )
         for name in required:
             if self.data.get(name) is None:
                 self.wrong(name, "is missing")

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
-from casestate.errors import InstantError, NaiveTimeError, TimeOrderError
+from casestate.errors import InstantError, NaiveTimeError, TimeOrderError, shown
 
 
 __all__ = ["FIRST", "Clock", "ManualClock", "format_instant", "instant", "parse_instant", "utc_now"]
@@ -102,7 +102,8 @@ class ManualClock:
         try:
             later = self._now + delta + timedelta(**units)
         except (OverflowError, TypeError, ValueError):
-            raise InstantError("ManualClock.advance", f"{self._now} + {units or delta}") from None
+            added = shown(units or delta) if units or not isinstance(delta, timedelta) else delta
+            raise InstantError("ManualClock.advance", f"{self._now} + {added}") from None
         return self.set(later)
 
     def set(self, now: datetime) -> datetime:

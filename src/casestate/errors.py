@@ -45,6 +45,12 @@ def shown(value: object) -> str:
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
+def key_text(key: object) -> str:
+    """A key of a table as a path shows it, whatever it is."""
+    text = str.__str__(key) if isinstance(key, str) else shown(key)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+
+
 def nearest(name: object, known: Iterable[str]) -> str:
     """A hint such as ``; did you mean 'pending'?``, or nothing if no name is near."""
     from difflib import get_close_matches  # noqa: PLC0415 - only a message needs it

@@ -19,7 +19,7 @@ from typing import Final, TypeVar, cast
 import attrs
 
 from casestate.calendars import WEEKDAYS, Calendar, Length, Unit, zone
-from casestate.errors import PolicyError, Problem, nearest, one_of, shown
+from casestate.errors import PolicyError, Problem, key_text, nearest, one_of, shown
 
 
 __all__ = [
@@ -330,7 +330,7 @@ def _overlay(
         if value is False and isinstance(old, Mapping):
             del merged[key]
         elif value is False and holds_named_tables:
-            path = ".".join((*place, str(key)))
+            path = ".".join((*place, key_text(key)))
             problems.append(Problem(path, f"nothing to remove{_hint(key, base)}"))
         elif key == "transitions" and not place and isinstance(value, (list, tuple)):
             merged[key] = [*value, *cast("list[object]", base[key])]
@@ -365,6 +365,12 @@ def _days(unit: Unit, amount: int) -> int:
     return amount // _SECONDS["days"] if unit == "elapsed" else amount
 
 
+def _places(path: str) -> Iterator[str]:
+    """A path, and all that it is in: ``timers.remind.after``, ``timers.remind``, ``timers``."""
+    yield path
+    yield from (path[: step.start()] for step in re.finditer(r"[.\[]", path))
+
+
 # --- what a policy cannot say ------------------------------------------------
 
 
@@ -377,6 +383,7 @@ class _Checks:
     def __init__(self, policy: Policy, known: Iterable[Problem]) -> None:
         self.policy = policy
         self.broken = [problem.path for problem in known]
+        self.unsound = {place for path in self.broken for place in _places(path)}
 
     def problems(self) -> Iterator[Problem]:
         if not self.states_are_known():
@@ -400,7 +407,7 @@ class _Checks:
         )
 
     def sound(self, path: str) -> bool:
-        return not any(re.match(rf"{re.escape(path)}(?![a-z0-9_])", broken) for broken in self.broken)
+        return path not in self.unsound
 
     def row(self, number: int, row: Transition) -> Iterator[Problem]:
         path = f"transitions[{number}]"
@@ -706,7 +713,8 @@ class _Reader:
         data = cast("Mapping[str, object]", data)
         for key in data:
             if key not in known:
-                self.wrong(f"{path}.{key}" if path else str(key), f"unknown key{_hint(key, known)}")
+                here = key_text(key)
+                self.wrong(f"{path}.{here}" if path else here, f"unknown key{_hint(key, known)}")
         for key in required:
             if key not in data:
                 self.wrong(f"{path}.{key}" if path else key, "is missing")
@@ -717,7 +725,7 @@ class _Reader:
             self.wrong(path, f"must be a table of named tables, not {shown(data)}")
             return MappingProxyType({})
         named = {
-            self.name(key, f"{path}.{key}") or str(key): value
+            self.name(key, f"{path}.{key_text(key)}") or key_text(key): value
             for key, value in cast("Mapping[str, object]", data).items()
         }
         return MappingProxyType({name: read(name, value, f"{path}.{name}") for name, value in named.items()})
@@ -779,10 +787,10 @@ class _Reader:
         return value is True
 
     def choice(self, value: object, path: str, known: Sequence[str]) -> str:
-        if value not in known:
+        if not isinstance(value, str) or value not in known:
             self.wrong(path, f"{shown(value)} is none of them{_hint(value, known)}")
             return known[0]
-        return str.__str__(cast("str", value))
+        return str.__str__(value)
 
     @staticmethod
     def whole(value: object) -> bool:

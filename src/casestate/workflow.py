@@ -26,6 +26,7 @@ from casestate.errors import (
     UnknownEvent,
     UnknownRole,
     UnknownStatus,
+    key_text,
     nearest,
     one_of,
     shown,
@@ -173,13 +174,18 @@ class Workflow:
         Raises `UnknownRole`, `UnknownStatus` or `CaseDataError`.
         """
         self._belongs(case)
-        if by is not None and by not in self._policy.roles:
-            raise UnknownRole(by, self._policy.roles)
-        return self._permitted(case, by)
+        permitted = self._permitted(case, by)
+        if permitted is None:
+            raise UnknownRole(cast("str", by), self._policy.roles)
+        return permitted
 
-    def _permitted(self, case: Case, by: str | None) -> tuple[str, ...]:
+    def _permitted(self, case: Case, by: str | None) -> tuple[str, ...] | None:
+        """The events that ``by`` may cause (none: any role); none at all if there is no such role."""
         index = context(assigned=case.assignee is not None, previous=self._can_go_back(case))
-        return self._table.permitted[case.state, by][index]
+        try:
+            return self._table.permitted[case.state, by][index]
+        except (LookupError, TypeError):
+            return None
 
     def _can_go_back(self, case: Case) -> bool:
         """Whether the case has a previous state: one of this policy, and not of its own status."""
@@ -210,9 +216,9 @@ class Workflow:
             return error
         if event not in self._policy.events:
             return UnknownEvent(event, self._policy.events, f"case {case.id!r}")
-        if by not in self._policy.roles:
+        permitted = None if by is None else self._permitted(case, by)
+        if permitted is None:
             return UnknownRole(by, self._policy.roles, f"case {case.id!r}")
-        permitted = self._permitted(case, by)
         if event == CLONE and event in permitted:
             return EventRefused(
                 case.id, event, case.state, by, permitted, "call Workflow.clone(case, new_id, by=…)"
@@ -513,7 +519,7 @@ class Workflow:
         old, new = self._policy.states, to_workflow._policy.states
         problems = [
             Problem(
-                f"states.{source}",
+                f"states.{key_text(source)}",
                 f"no state of this policy{nearest(source, old)} (there are: {one_of(old)})",
             )
             for source in states
@@ -521,7 +527,7 @@ class Workflow:
         ]
         problems += [
             Problem(
-                f"states.{source}",
+                f"states.{key_text(source)}",
                 f"no state to go to: {shown(target)}{nearest(target, new)} (there are: {one_of(new)})",
             )
             for source, target in states.items()
