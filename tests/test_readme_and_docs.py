@@ -28,7 +28,7 @@ import pytest
 
 import casestate
 
-from casestate import CasestateError, Workflow, load_policy, policies
+from casestate import CasestateError, Workflow, load_policy, policies, testing
 from casestate.render import mermaid
 
 
@@ -188,7 +188,7 @@ def test_every_link_within_the_project_leads_somewhere(page: str) -> None:
 def sections() -> dict[str, str]:
     """The text below each heading of the reference, headings below it included, white space made even."""
     text = read("docs/api.md")
-    headings = list(re.finditer(r"^(#+) (\w+)$", text, re.MULTILINE))
+    headings = list(re.finditer(r"^(#+) ([\w.]+)$", text, re.MULTILINE))
     found = {}
     for number, heading in enumerate(headings):
         ends = (other.start() for other in headings[number + 1 :] if len(other[1]) <= len(heading[1]))
@@ -207,7 +207,7 @@ def written(name: str, called: Any) -> str:  # noqa: ANN401 - functions and clas
     text = str(signature.replace(parameters=plain, return_annotation=signature.empty))
     text = re.sub(r"<function (\w+) at \w+>", r"\1", text)
     text = re.sub(r"mappingproxy\((.*?)\)", r"\1", text)
-    text = text.replace("datetime.timedelta(0)", "timedelta(0)").replace("=NOTHING", "=Calendar()")
+    text = text.replace("datetime.timedelta(", "timedelta(").replace("=NOTHING", "=Calendar()")
     return f"`{name}{text}`"
 
 
@@ -251,6 +251,21 @@ def test_the_reference_has_the_signature_and_every_member_of_every_class(name: s
             assert f"`{member}`" in section
     fields = {field.name for field in attrs.fields(cls)} if attrs.has(cls) else set()
     assert {f"`{field}`" for field in fields if f"`{field}`" not in section} == set()
+
+
+def test_every_name_of_the_testing_kit_has_a_section() -> None:
+    kit = {name for name in sections() if name.startswith("testing.")}
+    assert kit == {f"testing.{name}" for name in testing.__all__}
+
+
+@pytest.mark.parametrize("name", testing.__all__)
+def test_the_reference_has_what_the_testing_kit_offers(name: str) -> None:
+    offered, section = getattr(testing, name), sections()[f"testing.{name}"]
+    if inspect.isfunction(offered) or attrs.has(offered):
+        assert written(name, offered) in section
+    if inspect.isclass(offered):
+        for member in members(offered):
+            assert f"`{member}`" in section
 
 
 def errors() -> Iterator[type[CasestateError]]:
