@@ -815,6 +815,27 @@ def test_fewer_reminders_are_less_warning(desk: Policy) -> None:
     assert finding.path == "timers.remind"
 
 
+def test_warnings_that_differ_are_findings_of_their_own(desk: Policy) -> None:
+    stop = {"in": "*open", "after": {"days": 60}, "to": "closed"}
+    base = timed(desk, close_waiting=False, park=False, close_parked=False, stop=stop)
+    tell = {"kind": "remind", "audience": "customer", "after": {"days": 7}}
+    old = timed(
+        base,
+        remind={"in": ["new", "waiting.customer"]},
+        early={"in": "parked", **tell, "after": {"days": 5}},
+        other={"in": "waiting.vendor", **tell},
+    )
+    new = timed(old, remind=False, early=False, other=False)
+    found = [finding for finding in compare(old, new) if finding.code == "less-warning"]
+    assert [(finding.path, re.findall(r"in flight in (.*) could", finding.message)) for finding in found] == [
+        ("old.timers.remind", ["new and waiting.customer"]),
+        ("old.timers.other", ["waiting.vendor"]),
+        ("old.timers.early", ["parked"]),
+    ]
+    assert "so far it was, 53 days before" in found[0].message
+    assert "so far it was, 55 days before" in found[2].message
+
+
 def test_a_reminder_for_somebody_else_does_not_warn_the_customer(desk: Policy) -> None:
     other = timed(desk, remind={"audience": "support"})
     assert (

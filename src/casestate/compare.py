@@ -782,19 +782,20 @@ class _Flights:
         return _openings(self.old.policy)
 
     def findings(self) -> Iterator[Finding]:
-        groups: dict[tuple[str, timedelta, bool, tuple[str, ...]], list[str]] = {}
-        first: dict[tuple[str, timedelta, bool, tuple[str, ...]], _Sooner | _Warned] = {}
+        groups: dict[tuple[object, ...], list[str]] = {}
+        first: dict[tuple[object, ...], tuple[str, _Sooner | _Warned]] = {}
         for state in self.versions.both:
             if self.old.policy.is_closed(state) or self.new.policy.is_closed(state):
                 continue
             movers = (clockwork.schedules[state].timers[-1:] for clockwork in (self.old, self.new))
             names = tuple(timer.name for timers in movers for timer in timers)
             for code, worst in self.worst(state).items():
-                key = (code, worst.by, self.exact(state), names)
+                told = () if isinstance(worst, _Sooner) else (worst.audience, worst.before, worst.after)
+                key = (code, worst.by, self.exact(state), names, told)
                 groups.setdefault(key, []).append(state)
-                first.setdefault(key, worst)
-        for key, states in groups.items():
-            code, worst = key[0], first[key]
+                first.setdefault(key, (code, worst))
+        for group, states in groups.items():
+            code, worst = first[group]
             if isinstance(worst, _Sooner):
                 yield self.sooner(code, states, worst)
             else:
@@ -831,7 +832,7 @@ class _Flights:
             return [_FIRST]
         entries = [_FIRST + day * _DAY + _LATER[day % len(_LATER)] for day in range(_DAYS)]
         old, new = (set(clockwork.policy.calendar.holidays) for clockwork in (self.old, self.new))
-        for holiday in old ^ new:
+        for holiday in sorted(old ^ new, key=str):
             if isinstance(holiday, date) and holiday.toordinal() > _AROUND:
                 at = datetime.combine(holiday, _FIRST.time(), UTC)
                 entries += [at - days * _DAY for days in range(_AROUND)]
