@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import time
 
 from datetime import UTC, datetime, timedelta
@@ -157,6 +158,40 @@ def test_who_equals_every_role_is_none() -> None:
     for call in calls:
         with pytest.raises(UnknownRole):
             call()
+
+
+class Word(enum.StrEnum):
+    """Names that print as something else."""
+
+    ASSIGN = "assign"
+    AGENT = "agent"
+    MIRA = "mira"
+    CLONE = "C-2"
+
+    def __str__(self) -> str:
+        return "a word"
+
+
+def test_an_enum_leaves_plain_text_in_the_history() -> None:
+    desk = Workflow(documented.OPEN_RESOLVED)
+    case = desk.open("C-1", at=NOON)
+    case = desk.apply(case, Word.ASSIGN, by=Word.AGENT, actor=Word.MIRA, assignee=Word.MIRA, at=NOON)
+    (change,) = case.history
+    texts = [change.event, change.by, change.actor, change.detail, case.assignee]
+    desk = Workflow(documented.SUB_STATUS)
+    closed = desk.apply(desk.open("C-1", at=NOON), "close", by="agent", at=NOON)
+    original, clone = desk.clone(closed, Word.CLONE, by=Word.AGENT, actor=Word.MIRA, at=NOON)
+    change = original.history[-1]
+    texts += [change.by, change.actor, change.detail, clone.id, *original.clones]
+    assert texts == ["assign", "agent", "mira", "mira", "mira", "agent", "mira", "C-2", "C-2", "C-2"]
+    assert {type(text) for text in texts} == {str}
+
+
+def test_a_case_does_not_migrate_to_what_equals_every_state() -> None:
+    desk = Workflow(documented.SUB_STATUS)
+    anywhere: Any = {"new": Agreeable()}
+    with pytest.raises(PolicyError, match="no state to go to"):
+        desk.migrate(desk.open("C-1", at=NOON), desk, anywhere, at=NOON)
 
 
 def test_what_equals_every_kind_is_none() -> None:

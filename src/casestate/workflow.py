@@ -148,7 +148,10 @@ class Workflow:
             to = step.to
         else:
             to = step.target(case.id, sub_status=sub_status, assignee=assignee, previous=case.previous)
-        return _moved(case, to, moment, event, by, actor, assignee, assignee)
+            assignee = assignee and str.__str__(assignee)
+        if type(by) is not str:
+            by = self._role(by)
+        return _moved(case, to, moment, step.event, by, actor and str.__str__(actor), assignee, assignee)
 
     def clone(
         self, case: Case, new_id: str, *, by: str, at: datetime | None = None, actor: str | None = None
@@ -165,8 +168,8 @@ class Workflow:
         moment = self._not_before(case, at, actor)
         clone = attrs.evolve(self.open(new_id, at=moment), cloned_from=case.id)
         to = step.target(case.id, sub_status=None, assignee=None, previous=case.previous)
-        original = _moved(case, to, moment, CLONE, by, actor, new_id)
-        return attrs.evolve(original, clones=(*case.clones, new_id)), clone
+        original = _moved(case, to, moment, CLONE, self._role(by), actor and str.__str__(actor), clone.id)
+        return attrs.evolve(original, clones=(*case.clones, clone.id)), clone
 
     def allowed(self, case: Case, *, by: str | None = None) -> tuple[str, ...]:
         """The events that the role ``by`` (none: any role) may cause in this case now, sorted.
@@ -224,6 +227,10 @@ class Workflow:
                 case.id, event, case.state, by, permitted, "call Workflow.clone(case, new_id, by=…)"
             )
         return EventRefused(case.id, event, case.state, by, permitted)
+
+    def _role(self, by: str) -> str:
+        """The role as the policy names it: an enum's member may print and compare as something else."""
+        return self._policy.roles[self._policy.roles.index(by)]
 
     def _not_before(self, case: Case, at: datetime | None, actor: str | None = None) -> datetime:
         """The instant of a change, which is not before the last one; and whoever makes it has a name."""
@@ -531,7 +538,7 @@ class Workflow:
                 f"no state to go to: {shown(target)}{nearest(target, new)} (there are: {one_of(new)})",
             )
             for source, target in states.items()
-            if target not in new
+            if not isinstance(target, str) or target not in new
         ]
         problems += [
             Problem(f"states.{state}", f"is missing: the state is gone; map it to one of {one_of(new)}")
