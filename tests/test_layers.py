@@ -36,6 +36,10 @@ ORDER = (
     "sql",
     "testing.strategies",
     "testing.invariants",
+    "testing.helpdesk",
+    "testing.reference",
+    "testing.telling",
+    "testing.stories",
     "testing.conformance",
     "testing",
     "registration",
@@ -48,8 +52,12 @@ OPTIONAL = {
     "rows": {"cli"},
     "frames": set[str](),
     "sql": set[str](),
-    "testing.strategies": {"testing", "testing.conformance"},
+    "testing.strategies": {"testing", "testing.stories"},
     "testing.invariants": {"testing"},
+    "testing.helpdesk": {"testing", "testing.telling", "testing.stories", "testing.conformance"},
+    "testing.reference": {"testing.telling", "testing.stories", "testing.conformance"},
+    "testing.telling": {"testing.stories", "testing.conformance"},
+    "testing.stories": {"testing.conformance"},
     "testing.conformance": {"testing"},
     "testing": {"registration"},
     "registration": set[str](),
@@ -68,7 +76,7 @@ PACKAGES = {
     "polars": {"frames"},
     "pyspark": {"frames"},
     "sqlalchemy": {"sql"},
-    "hypothesis": {"testing.strategies", "testing.conformance", "registration"},
+    "hypothesis": {"testing.strategies", "testing.stories", "testing.conformance", "registration"},
 }
 
 

@@ -15,7 +15,8 @@ if find_spec("hypothesis") is None:
         "casestate.testing needs hypothesis: pip install 'casestate[testing]'", name="hypothesis"
     )
 
-from casestate.testing.conformance import Helpdesk, HelpdeskError, Message, Refused, conformance
+from casestate.testing.conformance import conformance
+from casestate.testing.helpdesk import Helpdesk, HelpdeskError, Message, Refused
 from casestate.testing.invariants import (
     assert_history_is_legal,
     assert_history_only_grows,
