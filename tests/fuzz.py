@@ -735,6 +735,7 @@ def records(chance: Random, tally: Tally) -> None:
         use_case(tally, chance, chance.choice(desks()[:2]), case)
 
 
+FIELDS: Final = tuple(field.name for field in attrs.fields(Action))
 NO_ACTION: Final = Action(
     case_id="C-1", stay=1, entered_at=NOW, timer="t", kind="notify", audience=None, due_at=NOW, to=None
 )
@@ -779,6 +780,9 @@ def calls(chance: Random, tally: Tally) -> None:
         named |= {name: maybe(value) for name, value in values.items() if not chance.randrange(2)}
         actions = [*desk.due([case], now=now), attrs.evolve(NO_ACTION, entered_at=case.entered_at)]
         action = actions[0]
+        if not chance.randrange(3):
+            odd: dict[str, Any] = {chance.choice(FIELDS): hostile(chance)}
+            action = attrs.evolve(action, **odd)
         after: Any = chance.choice(
             (
                 lambda: tally.tried(desk.apply, maybe(case), maybe(event), **named),

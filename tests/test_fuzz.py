@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 from casestate import (
@@ -20,6 +21,7 @@ from casestate import (
     ManualClock,
     Policy,
     PolicyError,
+    StaleAction,
     UnknownRole,
     Workflow,
     load_policy,
@@ -103,7 +105,7 @@ def test_objects_are_rude_in_many_ways() -> None:
     assert len({type(value).__mro__[1] for value in made}) > 5
 
 
-# --- what it has found -------------------------------------------------------
+# --- what it has found, and what reading with its eyes has --------------------
 
 KEYS: list[tuple[object, str]] = [
     (HUGE, "a value too large to show (int)"),
@@ -158,6 +160,19 @@ def test_who_equals_every_role_is_none() -> None:
     for call in calls:
         with pytest.raises(UnknownRole):
             call()
+
+
+@pytest.mark.parametrize(
+    "value", [HUGE, deep(5_000, lambda value: [value]), None], ids=["huge", "deep", "none"]
+)
+def test_an_action_of_anything_is_stale(value: object) -> None:
+    desk = Workflow(documented.SUB_STATUS)
+    case = desk.apply(desk.open("C-1", at=NOON), "respond", by="agent", at=NOON)
+    (action,) = desk.due([case], now=NOON)
+    for name in ("case_id", "stay", "entered_at", "timer"):
+        odd: dict[str, Any] = {name: value}
+        with pytest.raises(StaleAction, match="drop it and sweep again"):
+            desk.settle(case, attrs.evolve(action, **odd), at=NOON)
 
 
 class Word(enum.StrEnum):
@@ -217,3 +232,41 @@ def test_thousands_of_bad_rows_are_told_in_no_time() -> None:
         documented.SUB_STATUS.override({"transitions": ["new"] * 3_000})
     assert len(refused.value.problems) == 3_000
     assert time.process_time() - began < 10
+
+
+def test_what_another_stay_passed_over_counts_for_that_stay_only() -> None:
+    desk = Workflow(
+        load_policy(
+            {
+                "format": 1,
+                "name": "desk",
+                "initial": "waiting",
+                "statuses": {"waiting": {}, "parked": {}, "closed": {"closed": True}},
+                "timers": {
+                    "nudge": {"in": ["waiting", "parked"], "kind": "remind", "after": {"days": 1}},
+                    "park": {"in": "waiting", "after": {"days": 2}, "to": "parked"},
+                    "close": {"in": "parked", "after": {"days": 9}, "to": "closed"},
+                },
+            }
+        )
+    )
+    case = desk.open("C-1", at=NOON)
+    for days in (3, 5):  # the first sweep passes the nudge over, the second settles the one of the next stay
+        (action,) = desk.due([case], now=NOON + timedelta(days=days))
+        case = desk.settle(case, action, at=NOON + timedelta(days=days))
+    assert [(change.event, change.detail) for change in case.history] == [
+        ("park", ("nudge",)),
+        ("nudge", None),
+    ]
+    now = NOON + timedelta(days=6)
+    assert [found.verdict for found in desk.explain(case, now=now)] == ["settled", "waiting"]
+    assert desk.migrate(case, desk, at=now).settled == "nudge"
+
+
+def test_a_clone_cannot_have_the_id_of_what_the_case_was_cloned_from() -> None:
+    desk = Workflow(documented.SUB_STATUS)
+    closed = desk.apply(desk.open("C-1", at=NOON), "close", by="agent", at=NOON)
+    _, clone = desk.clone(closed, "C-2", by="agent", at=NOON)
+    clone = desk.apply(clone, "close", by="agent", at=NOON)
+    with pytest.raises(CaseDataError, match="'C-1' is taken"):
+        desk.clone(clone, "C-1", by="agent", at=NOON)

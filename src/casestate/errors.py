@@ -274,7 +274,7 @@ class StaleAction(CasestateError, ValueError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"case {self.case_id!r}: {self.timer!r} is stale: {self.reason}; drop it and sweep again"
+        return f"case {self.case_id!r}: {shown(self.timer)} is stale: {self.reason}; drop it and sweep again"
 
 
 class NotDue(CasestateError, ValueError):

@@ -8,6 +8,7 @@ nothing, closes nothing and never waits; the caller acts, then settles.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, cast
 
 import attrs
@@ -38,7 +39,6 @@ from casestate.schedule import Cutoff, Reach, Schedule, Sweep, schedules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from datetime import datetime
 
     from transitions import Machine
 
@@ -163,7 +163,7 @@ class Workflow:
         Raises what `apply` raises, and `CaseDataError` for an id that is none or taken.
         """
         step = self._step(self._table.steps, case, CLONE, by)
-        if new_id == case.id or new_id in case.clones:
+        if new_id in (case.id, *case.clones) or (new_id is not None and new_id == case.cloned_from):
             raise CaseDataError(f"case {case.id!r}", [Problem("clones", f"the id {new_id!r} is taken")])
         moment = self._not_before(case, at, actor)
         clone = attrs.evolve(self.open(new_id, at=moment), cloned_from=case.id)
@@ -435,7 +435,7 @@ class Workflow:
         schedule, position = self._position(case)
         if not isinstance(action, Action):
             raise CaseDataError("action", [Problem("", f"must be an Action, not {shown(action)}")])
-        index = schedule.positions.get(action.timer, 0) - 1
+        index = schedule.positions.get(action.timer, 0) - 1 if isinstance(action.timer, str) else -1
         reason = _stale(case, action, index, position)
         if reason:
             raise StaleAction(case.id, action.timer, reason)
@@ -644,11 +644,17 @@ class Workflow:
 
 
 def _passed_over(case: Case) -> set[str]:
-    """The timers that this stay has passed over, as its history tells."""
+    """The timers that this stay has passed over, as its history tells.
+
+    Those that were passed over when a timer moved the case are of the stay before.
+    """
     return {
         name
         for change in case.history
-        if change.stay == case.stay and change.by == SYSTEM and isinstance(change.detail, tuple)
+        if change.stay == case.stay
+        and change.by == SYSTEM
+        and change.from_state == change.to_state
+        and isinstance(change.detail, tuple)
         for name in change.detail
     }
 
@@ -672,10 +678,13 @@ def _action(case: Case, schedule: Schedule, position: int, index: int) -> Action
 def _stale(case: Case, action: Action, index: int, position: int) -> str:
     """Why an action is stale; nothing if it is not."""
     if action.case_id != case.id:
-        return f"it is of case {action.case_id!r}"
+        return f"it is of case {shown(action.case_id)}"
     if action.stay != case.stay or action.entered_at != case.entered_at:
+        entered_at = (
+            action.entered_at if isinstance(action.entered_at, datetime) else shown(action.entered_at)
+        )
         return (
-            f"it is of stay {action.stay}, entered at {action.entered_at}; the case is in stay "
+            f"it is of stay {shown(action.stay)}, entered at {entered_at}; the case is in stay "
             f"{case.stay}, in {case.state} since {case.entered_at}"
         )
     if index < 0:
