@@ -342,6 +342,20 @@ def test_an_arrow_from_every_state_names_those_it_is_not_from() -> None:
     }
 
 
+def test_a_state_that_stands_beside_a_pattern_is_drawn_beside_it() -> None:
+    policy = desk(
+        initial="a",
+        statuses={"a": {}, "b": {}, "c": {}, "done": {"closed": True}},
+        transitions=[row("go", ["*open", "done"], "a")],
+    )
+    assert set(arrows(policy)) == {("any_open_state", "a"), ("done", "a")}
+
+
+def test_a_row_back_from_every_state_leads_to_where_the_case_came_from() -> None:
+    policy = desk(initial="a", statuses={"a": {}, "b": {}}, transitions=[row("back", "*", "@previous")])
+    assert set(arrows(policy)) == {("any_state", "where_it_came_from")}
+
+
 def test_a_row_from_every_state_that_holds_in_few_is_drawn_from_those() -> None:
     rows = [row("go", ["open", "closed"], refuse=True), row("go", "*", "open")]
     assert arrows(desk(transitions=rows)) == {("waiting", "open"): ["go (agent)"]}

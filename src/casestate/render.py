@@ -236,7 +236,7 @@ def _arrows(policy: Policy) -> tuple[_Arrow, ...]:
     for row, found in effects:
         if row.to is not None:
             for source, label in _leaving(policy, row, found):
-                for target in _targets(policy, row.to, source, origins):
+                for target in _targets(row.to, source, origins):
                     for ends in _apart(policy, source, target):
                         labels.setdefault((*ends, False), {})[label] = None
     for timer in policy.timers.values():
@@ -310,13 +310,12 @@ def _leaving(
         states = [state for state, by in found.items() if by == roles]
         label = f"{row.event} ({', '.join(roles)}){condition}"
         if pattern is not None:
-            others = [
-                state for state in policy.matching([pattern]) if state not in states and state != row.to
-            ]
-            if len(states) > len(others):
+            meant = policy.matching([pattern])
+            others = [state for state in meant if state not in states and state != row.to]
+            if sum(state in meant for state in states) > len(others):
                 but = f", not in {', '.join(_label(policy, state) for state in others)}" if others else ""
                 yield pattern, f"{label}{but}"
-                continue
+                states = [state for state in states if state not in meant]
         for source in _folded(policy, states):
             yield source, label
 
@@ -329,11 +328,11 @@ def _folded(policy: Policy, states: Iterable[str]) -> Iterator[str]:
         yield from [name] if status.sub_statuses and len(own) == len(status.sub_statuses) else own
 
 
-def _targets(policy: Policy, to: str, source: str, origins: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+def _targets(to: str, source: str, origins: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     if to != PREVIOUS:
         return (to,)
-    found = origins.get(_status(source), policy.states)
-    return found if len(found) <= _MOST_ORIGINS else (PREVIOUS,)
+    found = origins.get(_status(source))
+    return (PREVIOUS,) if found is None or len(found) > _MOST_ORIGINS else found
 
 
 def _apart(policy: Policy, source: str, target: str) -> Iterator[tuple[str, str]]:
