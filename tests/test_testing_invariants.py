@@ -238,7 +238,10 @@ def robotic() -> Policy:
                 {"event": "again", "by": ["customer"], "from": ["a", "done"], "to": "a"},
                 {"event": "move", "by": ["customer"], "from": "a", "to": "b"},
             ],
-            "timers": {"end": {"in": "b", "after": {"days": 3}, "to": "done"}},
+            "timers": {
+                "nag": {"in": "b", "kind": "remind", "after": {"days": 1}},
+                "end": {"in": "b", "after": {"days": 3}, "to": "done"},
+            },
         }
     )
 
@@ -320,19 +323,27 @@ def test_the_first_entry_of_a_case_may_be_the_reply(robotic: Policy) -> None:
     case = with_entry(case, at=START, by="customer", event="again", to_state="a", stay=2)
     late = with_entry(case, at=day(9), event="end", to_state="done", stay=3)
     assert_reply_wins(late, policy=robotic)  # an event of the system
-    told = story(
-        assert_reply_wins,
-        with_entry(
-            with_entry(case, at=START, by="customer", event="move", to_state="b", stay=3),
-            at=day(2),
-            event="end",
-            from_state="b",
-            to_state="done",
-            stay=4,
-        ),
-        policy=robotic,
+    case = with_entry(case, at=START, by="customer", event="move", to_state="b", stay=3)
+    case = attrs.evolve(case, status="b", stay=3)
+    early = with_entry(case, at=day(0.5), event="nag", to_state="b")
+    assert "in spite of move by customer" in story(assert_reply_wins, early, policy=robotic)
+
+
+def test_what_may_be_an_event_or_a_timer_is_followed_as_both(robotic: Policy) -> None:
+    policy = robotic.override(
+        {"transitions": [{"event": "nag", "by": ["system"], "from": "b"}], "initial": "b"}
     )
-    assert "in spite of move by customer" in told
+    desk = Workflow(policy, lambda: START)
+    for number in range(3):  # the timer, the event before it, the event after it
+        case = desk.open("C-1")
+        for step in range(3):
+            at = day(1 + step / 10)
+            case = settled(desk, case, at) if step == number else desk.apply(case, "nag", by="system", at=at)
+        assert_history_is_legal(case, policy=policy)
+    early = changed(settled(desk, desk.open("C-1"), day(1)), 0, at=day(0.5))
+    assert "Its settled is None by the policy, not 'nag'" in story(
+        assert_history_is_legal, early, policy=policy
+    )
 
 
 def test_whose_reply_wins_may_be_chosen(replied: Case) -> None:

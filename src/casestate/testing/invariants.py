@@ -197,11 +197,9 @@ def _timer(policy: Policy, state: str, name: str) -> Timer | None:
     return next((timer for timer in policy.schedules[state] if timer.name == name), None)
 
 
-def _is_timer(policy: Policy, state: str, change: Change) -> bool:
-    """Whether a timer made the entry, not an event of the same name."""
-    return change.by == SYSTEM and (
-        change.event not in policy.events or _timer(policy, state, change.event) is not None
-    )
+def _by_a_row(policy: Policy, change: Change) -> bool:
+    """Whether the entry may be an event that the system caused, not a timer."""
+    return any(row.event == change.event and SYSTEM in row.by for row in policy.transitions)
 
 
 # --- warned before it is closed --------------------------------------------------
@@ -235,7 +233,8 @@ def assert_never_closed_unwarned(
     whom = "anybody" if audience is None else repr(audience)
     for number, change, stay in _walk(history, changes, policy):
         if not (
-            _is_timer(policy, stay.state, change)
+            change.by == SYSTEM
+            and (_timer(policy, stay.state, change.event) is not None or not _by_a_row(policy, change))
             and policy.is_closed(change.to_state)
             and not policy.is_closed(change.from_state)
         ):
@@ -319,7 +318,7 @@ def assert_reply_wins(history: Case | Iterable[Change], *, policy: Policy, role:
     for number, change, stay in _walk(history, changes, policy):
         if change.by == role and change.stay != stay.number:
             reply = change
-        elif reply is not None and _is_timer(policy, stay.state, change):
+        elif reply is not None and change.by == SYSTEM and not _by_a_row(policy, change):
             answered = f"{reply.event} by {role} at {format_instant(reply.at)}"
             headline = f"{_subject(history)}: {change.event} was settled in spite of {answered}"
             schedule = table[stay.state]
@@ -547,26 +546,31 @@ def _starts(workflow: Workflow, case: Case, first: int) -> Iterator[Case]:
             )
 
 
-def _relived(workflow: Workflow, now: Case, case: Case, first: int) -> tuple[int, str]:
-    """The entry at which living through the history again fails, and why; no reason if it does not."""
+def _relived(workflow: Workflow, start: Case, case: Case, first: int) -> tuple[int, str]:
+    """The entry at which living through the history again fails, and why; no reason if it does not.
+
+    An entry by the system may be an event or a timer of the same name: both are followed.
+    """
+    lives = [start]
     for number, change in enumerate(case.history[first:], first):
-        after = _after(workflow, now, change)
-        if isinstance(after, str):
-            return number, after
-        now = after
-    return len(case.history), _difference(now, case, _STANDING)
+        reasons: list[str] = []
+        lives = [after for life in lives for after in _afters(workflow, life, change, reasons)]
+        if not lives:
+            return number, reasons[0]
+    differences = [_difference(life, case, _STANDING) for life in lives]
+    return len(case.history), "" if "" in differences else differences[0]
 
 
-def _after(workflow: Workflow, case: Case, change: Change) -> Case | str:
-    """The case after an entry, or why it cannot be."""
+def _afters(workflow: Workflow, case: Case, change: Change, reasons: list[str]) -> Iterator[Case]:
+    """The case after an entry, for each thing that it may have been; adds why it cannot be the others."""
     policy = workflow.policy
     ways = [_applied]
     if change.by == SYSTEM and _timer(policy, case.state, change.event) is not None:
-        ways.insert(0, _settled)
-    elif change.by == SYSTEM and change.event not in policy.events:
+        ways = [_settled, _applied] if _by_a_row(policy, change) else [_settled]
+    elif change.by == SYSTEM and not _by_a_row(policy, change):
         timers = one_of(timer.name for timer in policy.schedules[case.state])
-        return f"{case.state} has no timer {change.event!r} (there are: {timers})"
-    reasons: list[str] = []
+        reasons.append(f"{case.state} has no timer {change.event!r} (there are: {timers})")
+        return
     for way in ways:
         try:
             after = way(workflow, case, change)
@@ -574,10 +578,10 @@ def _after(workflow: Workflow, case: Case, change: Change) -> Case | str:
             reasons.append(str(error))
             continue
         difference = _difference(after.history[-1], change, _SAID)
-        if not difference:
-            return after
-        reasons.append(difference)
-    return reasons[0]
+        if difference:
+            reasons.append(difference)
+        else:
+            yield after
 
 
 _SAID: Final = ("from_state", "to_state", "stay", "detail")
