@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 
 
-PARTS = ("core", "import", "cli")
+PARTS = ("core", "import", "cli", "proof")
 
 
 def main() -> int:
