@@ -18,7 +18,7 @@ import reference
 from casestate import Calendar, InstantError, Length, NaiveTimeError, PolicyError
 from casestate.calendars import WEEKDAYS, zone
 from casestate.holidays import days_off, regions
-from strategies import (
+from casestate.testing.strategies import (
     FIRST,
     LAST,
     LONGEST_DAYS,

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from builders import DAY, MONDAY, TICK
 from casestate import Action, Case, CaseDataError, Change, NaiveTimeError, Workflow, load_policy
 from casestate import policies as documented
-from strategies import cases, instants, policies
+from casestate.testing.strategies import cases, instants, policies
 
 
 if TYPE_CHECKING:

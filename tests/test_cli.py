@@ -22,11 +22,10 @@ import tomli_w
 from click.testing import CliRunner
 from hypothesis import HealthCheck, given, settings
 
-import strategies
-
 from casestate import load_policy, policies, render
 from casestate.cli import cli
 from casestate.compare import compare
+from casestate.testing import strategies
 from casestate.verify import verify
 
 

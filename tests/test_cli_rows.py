@@ -15,11 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import strategies
-
 from builders import TICK
 from casestate import load_policy, rows
 from casestate.rows import CaseFile, Desks, Failure, Sieve
+from casestate.testing import strategies
 
 
 if TYPE_CHECKING:

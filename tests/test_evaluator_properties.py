@@ -26,8 +26,8 @@ from casestate import (
     Workflow,
 )
 from casestate import policies as documented
+from casestate.testing.strategies import LAST, TICK, cases, instants, nudges, policies
 from reference import Due, Reference, Stay
-from strategies import LAST, TICK, cases, instants, nudges, policies
 
 
 if TYPE_CHECKING:

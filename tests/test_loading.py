@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from casestate import Policy, PolicyError, load_policy
 from casestate import policies as documented
 from casestate.loading import BUILT_IN
-from strategies import policies
+from casestate.testing.strategies import policies
 
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from casestate import (
 from casestate import machine as module
 from casestate import policies as documented
 from casestate.machine import Step, compile_table, context, live, target
-from strategies import ODD_NAMES, policies
+from casestate.testing.strategies import ODD_NAMES, policies
 
 
 if TYPE_CHECKING:

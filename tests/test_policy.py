@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 from casestate import Calendar, Length, Policy, PolicyError, Problem, Workflow, load_policy
 from casestate import policies as documented
 from casestate.policy import MOST_REPEATS, PREVIOUS, Status, Transition
-from strategies import HOSTILE_TEXTS, ODD_NAMES, policies, policy_tables, texts
+from casestate.testing.strategies import HOSTILE_TEXTS, ODD_NAMES, policies, policy_tables, texts
 
 
 GONE = object()

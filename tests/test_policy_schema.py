@@ -22,7 +22,7 @@ from casestate import PolicyError, load_policy
 from casestate.calendars import WEEKDAYS
 from casestate.loading import BUILT_IN
 from casestate.policy import MOST_REPEATS
-from strategies import policies, policy_tables
+from casestate.testing.strategies import policies, policy_tables
 from test_policy import WRONG, changed, desk
 
 

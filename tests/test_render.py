@@ -17,9 +17,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-import strategies
-
 from casestate import load_policy, policies, render
+from casestate.testing import strategies
 
 
 if TYPE_CHECKING:

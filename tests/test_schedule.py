@@ -10,7 +10,7 @@ import pytest
 from casestate import Calendar, Cutoff, Length, Policy, Workflow, load_policy, policies
 from casestate.case import standing
 from casestate.schedule import Schedule, Sweep, schedules
-from strategies import FIRST, LAST, TICK
+from casestate.testing.strategies import FIRST, LAST, TICK
 
 
 DAY = timedelta(days=1)

@@ -39,8 +39,8 @@ from casestate import (
     policies,
     utc_now,
 )
-from strategies import cases as cases_of
-from strategies import policies as any_policies
+from casestate.testing.strategies import cases as cases_of
+from casestate.testing.strategies import policies as any_policies
 
 
 if TYPE_CHECKING:
