@@ -27,6 +27,7 @@ ORDER = (
     "machine",
     "schedule",
     "workflow",
+    "explore",
     "verify",
     "compare",
     "render",
@@ -199,7 +200,7 @@ def test_a_package_is_known_to_those_only_whose_it_is(name: str) -> None:
 
 
 def test_the_core_knows_attrs_and_transitions_alone() -> None:
-    optional = {*OPTIONAL, "verify", "compare", "replay", "render"}
+    optional = {*OPTIONAL, "explore", "verify", "compare", "replay", "render"}
     core = [name for name in NAMES if name not in optional]
     packages = {module.split(".")[0] for name in core for module, _ in imports(name)}
     assert packages - set(sys.stdlib_module_names) == {"attrs", "casestate", "transitions"}
