@@ -962,7 +962,7 @@ def test_the_witness_gives_what_the_events_ask_for(desk: Policy) -> None:
     finding = the("closes-sooner", compare(old, new))
     assert [(step.event, step.by, step.sub_status, step.assignee) for step in finding.witness[:3]] == [
         ("open", "system", None, None),
-        ("assign", "boss", None, "somebody"),
+        ("assign", "boss", None, "mira"),
         ("ask", "agent", "customer", None),
     ]
     case, _ = replayed(old, new, finding)

@@ -20,7 +20,8 @@ import attrs
 
 from casestate.calendars import WEEKDAYS, Calendar, Length
 from casestate.errors import PolicyError, Problem, one_of, shown
-from casestate.machine import compile_table, context
+from casestate.explore import START, Exploration
+from casestate.machine import compile_table
 from casestate.policy import CLONE, PREVIOUS, SYSTEM, Policy
 from casestate.schedule import Schedule
 from casestate.verify import Finding, Occurrence, Severity
@@ -29,7 +30,7 @@ from casestate.verify import Finding, Occurrence, Severity
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from casestate.machine import Step, Target
+    from casestate.machine import Step
     from casestate.policy import Status, Timer
 
 __all__ = ["CODES", "IN_FORCE", "compare"]
@@ -86,8 +87,6 @@ _WHEN: Final[Mapping[tuple[int, ...], str]] = MappingProxyType(
         (1, 3): " with a previous state",
     }
 )
-_FIRST: Final = datetime(2026, 1, 5, 9, tzinfo=UTC)
-"""The Monday on which the cases of stories begin to wait."""
 _LATER: Final = tuple(timedelta(hours=hours) for hours in (0, 8, 13, 15))
 """One day after the other: 09:00, 17:00, 22:00, and midnight."""
 _DAYS: Final = 366
@@ -779,7 +778,13 @@ class _Flights:
 
     @cached_property
     def openings(self) -> Mapping[str, tuple[Occurrence, ...]]:
-        return _openings(self.old.policy)
+        """How a case comes to each state that events alone lead to, in the fewest steps."""
+        explored = Exploration(self.old.policy)
+        found: dict[str, tuple[Occurrence, ...]] = {}
+        for here in explored.configurations:
+            if here.state not in found and all(edge.row is not None for edge in explored.way(here)):
+                found[here.state] = explored.tell(here)[1]
+        return found
 
     def findings(self) -> Iterator[Finding]:
         groups: dict[tuple[object, ...], list[str]] = {}
@@ -829,12 +834,12 @@ class _Flights:
     def entries(self, state: str) -> Sequence[datetime]:
         """The instants at which cases begin to wait: one is enough where only elapsed time is counted."""
         if self.exact(state):
-            return [_FIRST]
-        entries = [_FIRST + day * _DAY + _LATER[day % len(_LATER)] for day in range(_DAYS)]
+            return [START]
+        entries = [START + day * _DAY + _LATER[day % len(_LATER)] for day in range(_DAYS)]
         old, new = (set(clockwork.policy.calendar.holidays) for clockwork in (self.old, self.new))
         for holiday in sorted(old ^ new, key=str):
             if isinstance(holiday, date) and holiday.toordinal() > _AROUND:
-                at = datetime.combine(holiday, _FIRST.time(), UTC)
+                at = datetime.combine(holiday, START.time(), UTC)
                 entries += [at - days * _DAY for days in range(_AROUND)]
         length = max(len(clockwork.schedules[state].timers) for clockwork in (self.old, self.new))
         return entries[:: (_FEWER if self.several(state) else 1) * (1 + 2 * (length // _MOST_TIMERS) ** 2)]
@@ -1051,48 +1056,3 @@ def _warnings(clockwork: _Clockwork, stay: _Stay) -> tuple[datetime, Mapping[str
         if timer.to is None:
             told[timer.audience] = (*told.get(timer.audience, ()), (at, timer.name))
     return None
-
-
-_Node: TypeAlias = tuple[str, bool, str | None]
-"""A state, whether somebody is assigned, and the previous state."""
-
-
-def _openings(policy: Policy) -> Mapping[str, tuple[Occurrence, ...]]:
-    """The fewest events that lead from the opening of a case to each state that events alone lead to."""
-    steps: dict[str, list[tuple[str, str, tuple[Step | None, ...]]]] = {}
-    for (state, event, role), found in compile_table(policy).steps.items():
-        if event != CLONE:
-            steps.setdefault(state, []).append((event, role, found))
-    opened = Occurrence(at=_FIRST, event="open", by=SYSTEM)
-    queue: list[tuple[_Node, tuple[Occurrence, ...]]] = [((policy.initial, False, None), (opened,))]
-    seen: set[_Node] = {queue[0][0]}
-    openings: dict[str, tuple[Occurrence, ...]] = {}
-    for (state, assigned, previous), before in queue:  # which grows
-        openings.setdefault(state, before)
-        for event, role, found in steps.get(state, []):
-            step = found[context(assigned=assigned, previous=previous is not None)]
-            if step is None:
-                continue
-            for sub_status, to in _targets(step, previous):
-                reached = state if to is None else to[2]
-                left = state.partition(".")[0] != reached.partition(".")[0]
-                node = reached, assigned or step.needs_assignee, state if left else previous
-                if node in seen:
-                    continue
-                seen.add(node)
-                occurrence = Occurrence(
-                    at=_FIRST,
-                    event=event,
-                    by=role,
-                    sub_status=sub_status,
-                    assignee="somebody" if step.needs_assignee else None,
-                )
-                queue.append((node, (*before, occurrence)))
-    return openings
-
-
-def _targets(step: Step, previous: str | None) -> list[tuple[str | None, Target | None]]:
-    """Where a step can lead a case, and with which sub-status given."""
-    if step.chosen_by == "previous":
-        return [(None, to) for state, to in step.choices.items() if state == previous]
-    return [*step.choices.items()] or [(None, step.to)]
