@@ -16,8 +16,10 @@ from casestate import (
     Calendar,
     CaseDataError,
     EventRefused,
+    InstantError,
     MissingArgument,
     Policy,
+    PolicyError,
     UnknownEvent,
     Workflow,
     policies,
@@ -302,6 +304,25 @@ def test_an_event_that_is_refused_or_unknown_says_so_as_apply_does() -> None:
         retrace(workflow, [OPENED, Occurrence(at=START, event="paint", by="customer", refused=True)])
 
 
+@pytest.mark.parametrize("witness", [None, 5])
+def test_what_is_no_witness_says_so(witness: Any) -> None:  # noqa: ANN401 - anything
+    with pytest.raises(CaseDataError, match="witness: must be an iterable of Occurrence objects"):
+        retrace(Workflow(policies.SUB_STATUS), witness)
+
+
+def test_a_witness_is_walked_through_a_workflow() -> None:
+    workflow: Any = policies.SUB_STATUS
+    with pytest.raises(PolicyError, match="retrace: workflow: must be a Workflow, not "):
+        retrace(workflow, [OPENED])
+
+
+def test_a_step_stands_at_an_instant_and_asks_no_clock() -> None:
+    nowhen: Any = None
+    steps = [OPENED, Occurrence(at=nowhen, event="start", by="agent")]
+    with pytest.raises(InstantError, match=r"witness: \[1\]: at"):
+        retrace(Workflow(policies.SUB_STATUS), steps)
+
+
 def test_a_step_is_json_ready() -> None:
     assert attrs.evolve(OPENED, sub_status="x").to_dict() == {
         "at": "2026-01-05T09:00:00Z",
@@ -340,6 +361,33 @@ def test_one_of_anything_passes() -> None:
     assert (
         explored.tell(here, lambda life: life.settles(0))[0] == "open → close → 1 day passes → notify_closed"
     )
+
+
+def test_one_of_a_unit_among_others_pass() -> None:
+    timers = {"one": {"in": ["closed"], "kind": "notify", "after": {"days": 1, "hours": 1}}}
+    explored = Exploration(policies.SUB_STATUS.override({"timers": timers}))
+    here = Configuration("closed", assigned=False, previous=None)
+    story, _ = explored.tell(here, lambda life: life.settles(1))
+    assert story == "open → close → 1 day 1 hour pass unseen → one, notify_closed never sent"
+
+
+def test_a_story_tells_how_long_it_takes_where_a_timer_waits_for_those_before_it() -> None:
+    # Five business days are over after seven, and no timer comes due before those above it.
+    timers = {
+        "remind_customer": {"after": {"business_days": 5}},
+        "close_pending": {"after": {"days": 6}},
+    }
+    explored = Exploration(policies.SUB_STATUS.override({"timers": timers}))
+    here = Configuration("pending.customer_input", assigned=False, previous=None)
+    story, witness = explored.tell(here, lambda life: life.settles(1))
+    assert story.endswith("→ 7 days pass unseen → closed by close_pending, remind_customer never sent")
+    assert witness[-1].at - witness[-2].at == timedelta(days=7)
+
+
+def test_states_with_the_same_timers_are_looked_at_once() -> None:
+    firings = Exploration(policies.SUB_STATUS).firings
+    assert firings["new"] is firings["in_progress"]
+    assert firings["new"] is not firings["reopened"]
 
 
 def test_a_calendar_that_forbids_a_story_on_one_day_is_tried_on_others() -> None:

@@ -13,14 +13,15 @@ from __future__ import annotations
 import heapq
 
 from collections import defaultdict
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import attrs
 
 from casestate.calendars import Length
-from casestate.clock import format_instant
-from casestate.errors import CaseDataError, EventRefused, Problem, shown
+from casestate.clock import format_instant, instant
+from casestate.errors import CaseDataError, EventRefused, PolicyError, Problem, shown
 from casestate.machine import compile_table, context
 from casestate.policy import CLONE, PREVIOUS, SYSTEM
 from casestate.schedule import schedules
@@ -28,11 +29,11 @@ from casestate.workflow import Workflow
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator
 
     from casestate.case import Case
     from casestate.machine import Step
-    from casestate.policy import Policy
+    from casestate.policy import Policy, Timer
     from casestate.schedule import Schedule
 
 __all__ = ["START", "Configuration", "Edge", "Exploration", "Firing", "Life", "Occurrence", "retrace"]
@@ -73,11 +74,19 @@ def retrace(workflow: Workflow, witness: Iterable[Occurrence]) -> tuple[Case, ..
     Raises `CaseDataError`, naming the step, where the workflow does not do what
     the witness says: an event is permitted that should be refused, or a sweep
     returns another timer. An event that is refused raises what `Workflow.apply` raises.
+    Raises `PolicyError` for a workflow that is none, `NaiveTimeError` or
+    `InstantError` for a step ``at`` no instant.
     """
+    if not isinstance(workflow, Workflow):
+        raise PolicyError("retrace", [Problem("workflow", f"must be a Workflow, not {shown(workflow)}")])
+    if not isinstance(witness, Iterable):
+        message = f"must be an iterable of Occurrence objects, not {shown(witness)}"
+        raise CaseDataError("witness", [Problem("", message)])
     cases: list[Case] = []
     for number, step in enumerate(witness):
         if not isinstance(step, Occurrence):
             raise _no_step(number, f"must be an Occurrence, not {shown(step)}")
+        instant(step.at, f"witness: [{number}]: at")
         if cases:
             cases.append(_retraced(workflow, cases[-1], number, step))
         elif step.event == OPEN and not step.timer:
@@ -164,21 +173,27 @@ class Firing:
         instant is all that has to be known of a position.
         """
         schedule = self.schedule
-        settled_at: dict[int, datetime | None] = {0: None}
+        counted = [schedule.counted_from_entry(index, entered_at) for index in range(len(schedule.timers))]
+        earliest: dict[int, datetime] = {0: entered_at}
         for position in range(len(schedule.timers)):
-            if position not in settled_at:
+            if position not in earliest:
                 continue
-            dues = {
-                index: schedule.due_at(index, position, entered_at, settled_at[position])
-                for index in schedule.reachable(position)
-            }
-            for index, due in dues.items():
-                after = dues.get(index + 1)
+            # Not `due_at`: with a hundred timers it would count the same lengths five thousand times.
+            notice, held_until = schedule.notice(position), earliest[position]
+            if notice is not None:
+                warned = schedule.calendar.add(held_until, notice)
+                if warned is None:
+                    continue
+                held_until = warned
+            reachable = schedule.reachable(position)
+            dues = [None if due is None else max(due, held_until) for due in counted[: reachable.stop]]
+            for index in reachable:
+                due = dues[index]
+                after = dues[index + 1] if index + 1 < reachable.stop else None
                 if due is None or (after is not None and after <= due):
                     continue
                 times[position, index] += 1
-                earliest = settled_at.get(index + 1) or due
-                settled_at[index + 1] = min(earliest, due)
+                earliest[index + 1] = min(earliest.get(index + 1, due), due)
                 yield position, index
 
     def is_never(self, index: int) -> bool:
@@ -258,9 +273,13 @@ class Exploration:
         self.policy = policy
         self.desk = Workflow(policy)
         self.table = compile_table(policy)
-        self.firings: Mapping[str, Firing] = {
-            state: Firing(schedule) for state, schedule in schedules(policy).items()
-        }
+        self.firings: dict[str, Firing] = {}
+        """How the timers of each state fire; states with the same timers share it."""
+        alike: dict[tuple[Timer, ...], Firing] = {}
+        for state, schedule in schedules(policy).items():
+            if schedule.timers not in alike:
+                alike[schedule.timers] = Firing(schedule)
+            self.firings[state] = alike[schedule.timers]
         self._steps: defaultdict[str, list[tuple[str, str, tuple[Step | None, ...]]]] = defaultdict(list)
         self._looking_back: set[str] = set()
         for (state, event, role), steps in self.table.steps.items():
@@ -422,9 +441,11 @@ class Life:
             raise _ImpossibleError
         passed = now - case.changed_at
         if passed:
+            length = Length("elapsed", passed // timedelta(seconds=1))
             whole = case.changed_at == case.entered_at and case.settled is None
-            length = timer.after if whole else Length("elapsed", passed // timedelta(seconds=1))
-            verb = "passes" if length.amount == 1 or str(length).startswith("1 ") else "pass"
+            if whole and schedule.calendar.add(case.entered_at, timer.after) == now:
+                length = timer.after
+            verb = "passes" if sum(length.to_dict().values()) == 1 else "pass"
             self.words.append(f"{length} {verb}{' unseen' if action.skipped else ''}")
         missed = f", {' and '.join(action.skipped)} never sent" if action.skipped else ""
         self.words.append(f"{timer.to} by {timer.name}{missed}" if timer.to else f"{timer.name}{missed}")
