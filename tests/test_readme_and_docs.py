@@ -28,7 +28,7 @@ import pytest
 
 import casestate
 
-from casestate import CasestateError, Workflow, load_policy, policies, testing
+from casestate import CasestateError, Workflow, compare, load_policy, policies, testing, verify
 from casestate.render import mermaid
 
 
@@ -253,19 +253,30 @@ def test_the_reference_has_the_signature_and_every_member_of_every_class(name: s
     assert {f"`{field}`" for field in fields if f"`{field}`" not in section} == set()
 
 
-def test_every_name_of_the_testing_kit_has_a_section() -> None:
-    kit = {name for name in sections() if name.startswith("testing.")}
-    assert kit == {f"testing.{name}" for name in testing.__all__}
+ROOMS = {"verify": verify, "compare": compare, "testing": testing}
+"""The modules whose names are not those of the package itself, too."""
 
 
-@pytest.mark.parametrize("name", testing.__all__)
-def test_the_reference_has_what_the_testing_kit_offers(name: str) -> None:
-    offered, section = getattr(testing, name), sections()[f"testing.{name}"]
-    if inspect.isfunction(offered) or attrs.has(offered):
-        assert written(name, offered) in section
+@pytest.mark.parametrize("room", ROOMS)
+def test_every_name_of_a_room_has_a_section(room: str) -> None:
+    told = {name for name in sections() if name.startswith(f"{room}.")}
+    assert told == {f"{room}.{name}" for name in ROOMS[room].__all__}
+
+
+@pytest.mark.parametrize(
+    "name", [f"{room}.{name}" for room, module in ROOMS.items() for name in module.__all__]
+)
+def test_the_reference_has_what_a_room_offers(name: str) -> None:
+    room, _, own = name.partition(".")
+    offered, section = getattr(ROOMS[room], own), sections()[name]
+    if inspect.isfunction(offered) or (inspect.isclass(offered) and attrs.has(offered)):
+        assert written(own, offered) in section
     if inspect.isclass(offered):
         for member in members(offered):
-            assert f"`{member}`" in section
+            value = getattr(offered, member)
+            told = written(member, value) if attrs.has(offered) and callable(value) else f"`{member}`"
+            assert told in section
+    assert section
 
 
 def errors() -> Iterator[type[CasestateError]]:
