@@ -16,6 +16,7 @@ exit code is 0, 1 or 2 and it never prints a traceback. A call that takes longer
 from __future__ import annotations
 
 import argparse
+import atexit
 import enum
 import io
 import itertools
@@ -68,7 +69,7 @@ from casestate import (
 from casestate.cli import cli
 from casestate.clock import parse_instant
 from casestate.rows import CaseFile, Desks, Sieve
-from strategies import policy_tables
+from casestate.testing.strategies import policy_tables
 
 
 if TYPE_CHECKING:
@@ -621,11 +622,8 @@ def use_case(tally: Tally, chance: Random, desk: Workflow, case: Case) -> None:
 def folder() -> Path:
     """A folder for files that are read again at once; gone when Python ends."""
     made = tempfile.TemporaryDirectory()
-    _kept.append(made)
+    atexit.register(made.cleanup)
     return Path(made.name)
-
-
-_kept: list[tempfile.TemporaryDirectory[str]] = []
 
 
 def policy_bytes(chance: Random, tally: Tally) -> None:

@@ -209,10 +209,13 @@ def test_a_case_does_not_migrate_to_what_equals_every_state() -> None:
         desk.migrate(desk.open("C-1", at=NOON), desk, anywhere, at=NOON)
 
 
-def test_what_equals_every_kind_is_none() -> None:
+def test_what_equals_every_kind_or_key_is_none() -> None:
     with pytest.raises(PolicyError) as refused:
         documented.SUB_STATUS.override({"timers": {"remind_customer": {"kind": Agreeable()}}})
     assert [problem.path for problem in refused.value.problems] == ["timers.remind_customer.kind"]
+    anything: dict[Any, Any] = {Agreeable(): []}
+    with pytest.raises(PolicyError):
+        documented.SUB_STATUS.override(anything)
 
 
 def test_a_length_of_thousands_of_years_of_business_days_takes_no_time() -> None:

@@ -332,8 +332,8 @@ def _overlay(
         elif value is False and holds_named_tables:
             path = ".".join((*place, key_text(key)))
             problems.append(Problem(path, f"nothing to remove{_hint(key, base)}"))
-        elif key == "transitions" and not place and isinstance(value, (list, tuple)):
-            merged[key] = [*value, *cast("list[object]", base[key])]
+        elif key == "transitions" and isinstance(key, str) and not place and isinstance(value, (list, tuple)):
+            merged[key] = [*value, *cast("list[object]", base["transitions"])]
         elif isinstance(value, Mapping) and isinstance(old, Mapping) and not (is_timer and key in _VALUES):
             below, above = cast("Mapping[str, object]", old), cast("Mapping[str, object]", value)
             merged[key] = _overlay(below, above, (*place, key), problems)
