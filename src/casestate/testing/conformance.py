@@ -37,7 +37,7 @@ __unittest = True
 """Keeps our frames out of the tracebacks that unittest prints."""
 
 EXAMPLES: Final = 100
-MOST_TRIES: Final = 500
+MOST_TRIES: Final = 1000
 """How often a story is told again to see what can be left out of it."""
 
 

@@ -30,7 +30,7 @@ BEGINNING: Final = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 """Where stories shrink to: a Monday morning."""
 END: Final = datetime(2400, 1, 1, tzinfo=UTC)
 """No story goes on for longer."""
-PEOPLE: Final = ("mira", "noor")
+ASSIGNEE: Final = "mira"
 
 Scope: TypeAlias = Literal["waiting", "moving", "permitted", "any"]
 """Events that begin a stay in an open state with timers; in any open state; that are permitted; all."""
@@ -96,7 +96,7 @@ class Reference:
                 unknown += "_x"
             yield "sub_status", (*subs, unknown)
         if any("assignee" in row.needs for row in policy.transitions):
-            yield "assignee", PEOPLE
+            yield "assignee", (ASSIGNEE,)
 
     def _moves(self) -> Iterator[Move]:
         given: list[tuple[tuple[str, str], ...]] = [()]
@@ -108,24 +108,22 @@ class Reference:
                     yield from (Move(event, by, arguments) for arguments in given)
 
     def choices(self, case: Case) -> Mapping[Scope, Sequence[Move]]:
-        """The events of each scope for a case."""
+        """The events of each scope for a case; those that move it lead to each of their states as often."""
         key = (case.state, case.assignee is None, case.previous)
         if key not in self._choices:
-            waiting: list[Move] = []
-            moving: list[Move] = []
             permitted: list[Move] = []
+            moving: dict[str, list[Move]] = {}
             for move in self.moves:
                 after = self.after(case, move, case.changed_at)
                 if isinstance(after, CasestateError):
                     continue
                 permitted.append(move)
                 if after.stay > case.stay and not self.policy.is_closed(after.state):
-                    moving.append(move)
-                    if self.policy.schedules[after.state]:
-                        waiting.append(move)
+                    moving.setdefault(after.state, []).append(move)
+            waiting = {state: moves for state, moves in moving.items() if self.policy.schedules[state]}
             self._choices[key] = {
-                "waiting": waiting,
-                "moving": moving,
+                "waiting": _as_often(waiting),
+                "moving": _as_often(moving),
                 "permitted": permitted,
                 "any": self.moves,
             }
@@ -211,3 +209,9 @@ class Reference:
             return self.workflow.clone(world.case, new_id, by=by, at=at)
         except CasestateError as error:
             return error
+
+
+def _as_often(groups: Mapping[str, Sequence[Move]]) -> list[Move]:
+    """The moves of all groups, of each group as many."""
+    most = max(map(len, groups.values()), default=0)
+    return [moves[number % len(moves)] for number in range(most) for moves in groups.values()]

@@ -168,10 +168,14 @@ class _Clone:
 
 
 class _Digits:
-    """A whole number taken apart. One draw stands for many: it is drawing that takes the time."""
+    """A whole number taken apart. One draw stands for many: it is drawing that takes the time.
+
+    Hypothesis prefers small numbers, so they are spread first, and nothing stays nothing.
+    """
 
     def __init__(self, number: int) -> None:
-        self.number = number
+        spread = number * _ODD % (1 << 64)
+        self.number = spread ^ spread >> 32
 
     def below(self, most: int) -> int:
         self.number, digit = divmod(self.number, most)
@@ -191,24 +195,22 @@ class _Bits:
     def __init__(self, reference: Reference, offers: Iterable[str]) -> None:
         policy = reference.policy
         day = timedelta(days=1)
-        lengths = {timer.after.nominal for timer in reference.timers.values()}
-        self.waits = [
-            day,
-            *sorted(lengths - {timedelta(0), day}),
-            *sorted(length + day for length in lengths),
-        ]
+        nominal = {timer.after.nominal for timer in reference.timers.values()}
+        lengths = sorted(length for length in nominal if timedelta(0) < length < _LONG)
+        self.waits = [day, *lengths, *(length + day for length in lengths)]
         self.waits += [timedelta(hours=1), timedelta(minutes=1), TICK]
         self.near = tuple(_near(policy))
         by_days = any(timer.after.unit != "elapsed" for timer in policy.timers.values())
         self.beginnings = (BEGINNING, None, *[self.hostile] * (4 if by_days else 1))
-        waiting, moving, permitted = (self.event(scope, 16) for scope in ("waiting", "moving", "permitted"))
+        waiting, moving, permitted = (self.event(scope, 24) for scope in ("waiting", "moving", "permitted"))
         anything = self.event("any", max(1, len(reference.moves)))
         until, wrong_clock, wait, sweep = self.until, self.wrong_clock, self.wait, self.sweep
         bits: list[tuple[int, tuple[_Maker, ...]]] = [
             (1, ()),
             (9, (waiting,)),
-            (5, (moving,)),
-            (4, (moving, wait, waiting, wrong_clock, sweep)),
+            (4, (moving,)),
+            (5, (moving, moving, moving, permitted)),
+            (6, (moving, wait, waiting, wrong_clock, sweep)),
             (2, (permitted,)),
             (3, (anything,)),
             (6, (until, sweep)),
@@ -230,7 +232,7 @@ class _Bits:
             bits.append((2, (until, self.crash)))
         if "clone" in offers and CLONE in policy.events:
             self.roles = len(policy.roles)
-            bits.append((1, (self.clone,)))
+            bits.append((3, (self.clone,)))
         self.kinds = [bit for weight, bit in bits for _ in range(weight)]
 
     def story(self, beginning: int, bits: Iterable[int]) -> Story:
@@ -261,7 +263,7 @@ class _Bits:
         return lambda digits, case: _Event(scope, case, digits.below(most))
 
     def reply(self, digits: _Digits, case: int) -> Step:
-        return _Event(digits.one_of(("moving", "permitted")), case, digits.below(16))
+        return _Event(digits.one_of(("moving", "permitted")), case, digits.below(24))
 
     def wait(self, digits: _Digits, _: int) -> Step:
         return _Wait(digits.one_of(self.waits))
@@ -300,6 +302,8 @@ class _Bits:
         return _Open()
 
 
+_ODD: Final = 0x9E3779B97F4A7C15
+_LONG: Final = timedelta(days=3650)
 _WHICH: Final = (0, 0, 0, 0, 1, 2, 3, 5)
 _NUDGES: Final = (0, 0, 0, -1, -1, 1)
 _DAYS: Final = (*range(8), *range(-1, 36))
@@ -319,7 +323,7 @@ def _near(policy: Policy) -> Iterator[datetime]:
 def stories(reference: Reference, offers: Iterable[str] = OPTIONAL) -> st.SearchStrategy[Story]:
     """Stories for desks that have the optional methods ``offers``."""
     bits = _Bits(reference, set(offers))
-    numbers = st.integers(0, (1 << 24) - 1)  # Hypothesis draws larger ones less evenly
+    numbers = st.integers(0, (1 << 32) - 1)
     return st.builds(bits.story, numbers, st.lists(numbers, min_size=10, max_size=20))
 
 
@@ -334,6 +338,7 @@ def simpler(beginning: datetime, done: Sequence[Told]) -> Iterator[Story]:
     exactly what it came to mean, whatever now stands before it.
     """
     ways = tuple(told.step for told in done), tuple(map(_exactly, done))
+    yield from _of_one_case(beginning, done)
     for steps in ways:
         for place in range(len(steps) - 1, 0, -1):
             yield Story(done[place].began, steps[place:])
@@ -344,20 +349,43 @@ def simpler(beginning: datetime, done: Sequence[Told]) -> Iterator[Story]:
     for steps in ways:
         for pair in combinations(range(len(steps)), 2):
             yield Story(beginning, _without(steps, *pair))
-    for place, step in enumerate(ways[0]):
-        for changed in _instead(ways[0], place, step):
+    for place, told in enumerate(done):
+        for changed in _instead(ways[0], place, told):
             yield Story(beginning, changed)
 
 
-def _exactly(told: Told) -> Step:
-    """A step that does what another has come to mean."""
+_REPLY: Final = _Event("permitted", 0, 0)
+"""What the first role, mostly the customer, may do: the plainest thing that can happen."""
+
+
+def _exactly(told: Told, case_id: str = "") -> Step:
+    """A step that does what another has come to mean, or does it to another case."""
     if told.meant is not None:
-        return _Exactly(*told.meant)
+        its_own, move = told.meant
+        return _Open() if move is None else _Exactly(case_id or its_own, move)
     return _Wait(told.ended - told.began) if told.ended > told.began else told.step
 
 
-def _instead(steps: tuple[Step, ...], place: int, step: Step) -> Iterator[tuple[Step, ...]]:
-    """The steps with another one in the place of ``step``."""
+def _of_one_case(beginning: datetime, done: Sequence[Told]) -> Iterator[Story]:
+    """The story of each case, from its opening on, as if there were no other."""
+    opened = {"C-1": (beginning, 0)}
+    for place, told in enumerate(done, 1):
+        if told.meant is not None and told.meant[1] is None:
+            opened[told.meant[0]] = (told.began, place)
+    if len(opened) > 1:
+        for case_id, (began, place) in opened.items():
+            own = [told for told in done[place:] if told.meant is None or told.meant[0] == case_id]
+            steps = (_exactly(told, "C-1") for told in own)
+            yield Story(began, tuple(steps))
+
+
+def _instead(steps: tuple[Step, ...], place: int, told: Told) -> Iterator[tuple[Step, ...]]:
+    """The steps with another one in the place of one that was told."""
+    step = told.step
+    if told.meant is not None:
+        case_id, move = told.meant
+        if move is not None and move.given:
+            yield _with(steps, place, _Exactly(case_id, attrs.evolve(move, given=())))
     others = [other for other in range(len(steps)) if other != place]
     if isinstance(step, _CarryOut):
         swept = _with(steps, place, _Sweep())
@@ -366,6 +394,8 @@ def _instead(steps: tuple[Step, ...], place: int, step: Step) -> Iterator[tuple[
     if isinstance(step, _Wait | _At | _Until | _WrongClock | _Outage) and not plain:
         yield from (_with(steps, place, _Until(which, 0)) for which in (0, 1))
     if isinstance(step, _Event | _Exactly):
+        if step != _REPLY:
+            yield _with(steps, place, _REPLY)
         for pick in range(OTHERS):
             changed = _with(steps, place, _Event("permitted", 0, pick))
             yield from (_without(changed, other) for other in others)

@@ -11,6 +11,7 @@ import attrs
 
 from casestate.calendars import WEEKDAYS, Length
 from casestate.errors import CasestateError, nearest, one_of, shown
+from casestate.policy import CLONE
 from casestate.testing.helpdesk import Refused, message_parts
 from casestate.testing.reference import BEGINNING, END, World
 
@@ -49,12 +50,15 @@ class Story:
 
 @attrs.frozen
 class Told:
-    """A step of a story that was told: when it began and ended, and the event that it has come to mean."""
+    """A step of a story that was told, when it began and ended, and what it came to mean.
+
+    That is a case and an event, or a case that was opened.
+    """
 
     step: Step
     began: datetime
     ended: datetime
-    meant: tuple[str, Move] | None
+    meant: tuple[str, Move | None] | None
 
 
 class Parted(Exception):
@@ -81,7 +85,7 @@ class Telling:
         self.halfway = False
         self.found: object = None
         self.told: list[tuple[datetime, str, list[Case]]] = []
-        self.meant: tuple[str, Move] | None = None
+        self.meant: tuple[str, Move | None] | None = None
 
     def tell(self, story: Story) -> None:
         """Let it all happen. Raises `Parted` where the desk and the policy part."""
@@ -140,6 +144,7 @@ class Telling:
         if len(self.cases) == MOST_CASES:
             return
         case_id = self.new_id()
+        self.meant = case_id, None
         case = self.reference.workflow.open(case_id, at=self.now)
         self.line(f"{case_id} is opened: {case.state}")
         self.asked(f"{case_id} is in {case.state}", lambda: self.desk.open(case_id, at=self.now))
@@ -188,8 +193,12 @@ class Telling:
     def clone(self, number: int, pick: int) -> None:
         if len(self.cases) == MOST_CASES:
             return
-        case_id, new_id = self.case_id(number), self.new_id()
-        by = self.reference.policy.roles[pick]
+        by, new_id = self.reference.policy.roles[pick], self.new_id()
+        allowed = self.reference.workflow.allowed
+        permitted = (
+            case_id for case_id in self.cases if CLONE in allowed(self.cases[case_id][0].case, by=by)
+        )
+        case_id = next(permitted, self.case_id(number))
         worlds = self.cases[case_id]
         cloned = [self.reference.cloned(world, new_id, by, self.now) for world in worlds]
         after = cloned[0] if isinstance(cloned[0], CasestateError) else cloned[0][0]
@@ -363,7 +372,7 @@ class Telling:
             desk.append(f"{case.id} is in {state if isinstance(state, str) else shown(state)}")
             done = [change.event for change in case.history[len(before.case.history) :]]
             schedule = self.reference.policy.schedules[before.case.state]
-            timers |= dict.fromkeys(done or [timer.name for timer in schedule if timer.to == state])
+            timers |= dict.fromkeys([*done, *(timer.name for timer in schedule if timer.to == state)])
         reasons = [self.reason(before, case, timer) for timer in timers]
         policy += [reason for reason in reasons if reason is not None]
         if not policy:
