@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import tomllib
 
@@ -391,7 +392,115 @@ def test_two_states_that_a_timer_closes_in_vain_are_told_of_at_once() -> None:
     )
 
 
+def test_a_remedy_names_every_state_that_is_meant() -> None:
+    policy = desk(example("unsaid.toml"), {"transitions": [row("comment", "customer", "*open")]})
+    assert "leads from waiting, parked to where" in the("comment-stops-no-closure", policy).remedy
+
+
+def test_a_customer_by_another_word_is_not_taken_for_somebody_else() -> None:
+    data = desk().to_dict()
+    text = json.dumps({**data, "roles": ["customer", "agent", "system"]}).replace('"customer"', '"client"')
+    (finding,) = verify(Policy.from_dict(json.loads(text)))
+    assert finding.code == "no-customer"
+    assert finding.message.endswith("has not been looked at, nor who is waited on and told")
+    vendor = desk(
+        {"timers": {"remind": {"audience": "client"}}, "statuses": {"new": {"waiting_on": "vendor"}}}
+    )
+    assert codes(vendor) == ["closure-unannounced"]
+
+
+def test_without_rows_by_the_customer_rows_are_asked_for_not_another_name() -> None:
+    rows = [row("close", "agent", "new", "closed")]
+    policy = Policy.from_dict({**desk().to_dict(), "transitions": rows})
+    finding = the("no-customer", policy)
+    assert (finding.path, finding.remedy) == ("transitions", "add rows by 'customer'")
+
+
+def test_several_states_wait_and_one_waits() -> None:
+    policy = desk(
+        example("unsaid.toml"),
+        {"statuses": {"waiting": {"waiting_on": "support"}, "parked": {"waiting_on": "support"}}},
+    )
+    assert "closes waiting, parked, which wait on support" in the("closes-while-not-waiting", policy).message
+
+
+def test_a_closure_without_a_pause_is_to_wait_before_it_can_be_reminded_of() -> None:
+    policy = desk({"timers": {"remind": False, "close_waiting": {"after": {"days": 0}, "notice": False}}})
+    assert the("closure-unannounced", policy).remedy == (
+        "let close_waiting wait a while, and remind 'customer' in waiting before"
+    )
+
+
+def test_a_notice_is_advised_only_where_every_state_can_have_it() -> None:
+    without = {"timers": {"close_waiting": {"in": ["waiting", "parked"], "notice": False}}}
+    policy = desk({**example("unsaid.toml"), "timers": {}}, without)
+    remedy = the("closure-unwarned-by-outage", policy).remedy
+    assert remedy == (
+        "let a reminder to the customer be the timer just before close_waiting in parked, "
+        "and give close_waiting a notice"
+    )
+    with pytest.raises(PolicyError):
+        policy.override({"timers": {"close_waiting": {"notice": {"days": 7}}}})
+    both = {"remind": {"in": ["waiting", "parked"]}, "close_waiting": {"notice": {"days": 7}}}
+    assert "closure-unwarned-by-outage" not in codes(policy.override({"timers": both}))
+
+
 # --- timers ----------------------------------------------------------------------------
+
+
+def told(**timers: Mapping[str, Any]) -> Policy:
+    """The desk with messages to support in ``new``."""
+    message = {"in": ["new"], "kind": "notify", "audience": "support"}
+    return desk({"timers": {name: {**message, **timer} for name, timer in timers.items()}})
+
+
+WEEK: Final = {"after": {"days": 7}}
+
+
+def test_a_timer_is_passed_over_by_all_that_meet_it_and_the_remedy_names_them() -> None:
+    policy = told(one=WEEK, two=WEEK, three=WEEK)
+    first, second = (finding.remedy for finding in verify(policy))
+    assert first == (
+        "make one shorter, or two and three longer; or give two and three a notice: "
+        "then one has to come first"
+    )
+    assert second == "make two shorter, or three longer; or give three a notice: then two has to come first"
+    for name in ("two", "three"):
+        policy = policy.override({"timers": {name: {"notice": {"hours": 0}}}})
+    assert codes(policy) == []
+
+
+def test_no_notice_is_advised_that_would_not_bind_or_be_refused() -> None:
+    repeat = {"repeat": {"every": {"days": 7}, "times": 2}}
+    assert the("timer-never-fires", told(one=WEEK, two={**WEEK, **repeat})).remedy == (
+        "make one shorter, or two longer"
+    )
+    fortnight = {"after": {"days": 14}}
+    assert the("timer-never-fires", told(one={**WEEK, **repeat}, two=fortnight)).remedy.endswith(
+        "or give two a notice: then one#2 has to come first"
+    )
+    assert the("timer-never-fires", told(one=fortnight, two={**WEEK, **repeat})).remedy.endswith(
+        "or give two#2 a notice: then one has to come first"
+    )
+    first = told(one=WEEK, two={**WEEK, "in": ["new", "closed"]})
+    assert the("timer-never-fires", first).remedy == "make one shorter, or two longer"
+    with pytest.raises(PolicyError):
+        first.override({"timers": {"two": {"notice": {"days": 1}}}})
+
+
+def test_where_a_notice_holds_a_timer_back_the_remedy_is_about_the_notice() -> None:
+    policy = told(one=WEEK, two={"after": {"days": 8}, "notice": {"days": 7}}, three={"after": {"days": 14}})
+    assert the("timer-never-fires", policy).remedy.startswith(
+        "make the notice of two shorter, or three longer"
+    )
+    assert codes(policy.override({"timers": {"two": {"notice": {"days": 6}}}})) == []
+
+
+def test_a_message_that_waits_longer_than_time_goes_on_is_never_returned() -> None:
+    policy = told(one=WEEK, two={"after": {"days": 8}, "notice": {"days": 3_000_000}})
+    assert (
+        the("timer-never-fires", policy).message == "two never fires in new: time does not go on for so long"
+    )
 
 
 def test_a_notice_can_make_the_timer_that_has_it_be_passed_over_for_ever() -> None:
@@ -523,6 +632,66 @@ def test_a_row_that_is_refused_as_a_whole_has_been_taken_away_on_purpose() -> No
     assert "row-without-effect" not in codes(desk({"transitions": [row("ask", "agent", "*", refuse=True)]}))
 
 
+def test_a_refusal_below_what_permits_it_never_matches() -> None:
+    policy = desk(
+        {"transitions": [row("ask", "agent", "new", "waiting"), row("ask", "agent", "new", refuse=True)]}
+    )
+    finding = the("row-without-effect", policy)
+    assert finding.path == "transitions[1]"
+    assert "wherever it would, transitions[0] does, which comes first" in finding.message
+
+
+def test_a_row_that_others_take_and_refuse_is_told_of_all_of_them() -> None:
+    rows = [
+        row("ask", "agent", "new", refuse=True),
+        row("ask", "agent", "waiting", "waiting"),
+        row("ask", "agent", "*open", "waiting"),
+    ]
+    found = [finding for finding in verify(desk({"transitions": rows})) if finding.path == "transitions[2]"]
+    assert len(found) == 1
+    assert found[0].message == (
+        "'ask' by agent never matches here: wherever it would, transitions[0] and transitions[1] do, "
+        "which come first"
+    )
+    assert found[0].remedy == "move it above, narrow the others, or leave it out"
+
+
+def looking_back(*rows: Mapping[str, Any], initial: str = "new") -> Policy:
+    """The desk with a state ``aside``, which rows lead to and back from."""
+    aside = row("aside", "agent", "new", "aside")
+    return desk(
+        {"initial": initial, "statuses": {"aside": {"waiting_on": "support"}}, "transitions": [*rows, aside]}
+    )
+
+
+def test_a_row_to_previous_that_asks_for_what_no_case_is_has_somewhere_to_go() -> None:
+    policy = looking_back(row("back", "agent", "aside", "@previous", when="assigned"))
+    assert codes(policy) == ["row-unreachable"]
+
+
+def test_where_a_row_above_looks_back_first_the_one_below_is_not_told_of_cases_that_do_not_come() -> None:
+    back = {"event": "back", "by": ["agent"], "from": ["aside", "draft"], "to": "@previous"}
+    policy = looking_back(row("back", "agent", "aside", "new")).override(
+        {
+            "initial": "draft",
+            "statuses": {"draft": {"waiting_on": "support"}},
+            "transitions": [row("submit", "agent", "draft", "new")],
+        }
+    )
+    data = policy.to_dict()
+    policy = Policy.from_dict({**data, "transitions": [*data["transitions"], back]})
+    assert the("previous-nowhere", policy).message.endswith("no case comes to draft from another status")
+
+
+def test_a_case_that_is_never_assigned_needs_no_fallback_for_assigned_ones() -> None:
+    rows = [
+        row("back", "agent", "aside", "@previous"),
+        row("back", "agent", "aside", "new", when="unassigned"),
+    ]
+    assert codes(looking_back(*rows)) == []
+    assert codes(looking_back(rows[0])) == ["previous-without-fallback"]
+
+
 def test_a_row_that_is_partly_taken_by_others_still_has_an_effect() -> None:
     rows = [
         row("ask", "agent", "new", "waiting", when="assigned"),
@@ -606,6 +775,34 @@ def test_a_promise_is_kept_by_what_the_event_does_or_by_its_name(text: str, kept
     deaf = desk(asked, {"transitions": [row("comment", "customer", "waiting", refuse=True)]})
     assert "promise-not-kept" in codes(deaf)
     assert "promise-not-kept" not in codes(deaf.override({"transitions": [kept]}))
+
+
+TAKE: Final = {"event": "take", "by": ["agent"], "from": ["*open"], "needs": ["assignee"]}
+
+
+def test_a_finding_says_of_which_cases_it_is_only_if_it_is_not_of_all() -> None:
+    refused = {"event": "comment", "by": ["customer"], "from": ["new"], "refuse": True}
+    every = the("comment-refused", desk({"transitions": [TAKE, refused]}))
+    assert every.message == "a customer's comment is refused in new, and lost"
+    some = the("comment-refused", desk({"transitions": [TAKE, {**refused, "when": "assigned"}]}))
+    assert some.message == "a customer's comment is refused in new with an assignee, and lost"
+    stuck = the("only-time-leads-on", lonely())
+    assert stuck.message.startswith("nobody can move a case on from aside entered from no other status: only")
+    stuck = the("only-time-leads-on", lonely(TAKE, row("on", "agent", "aside", "new", when="assigned")))
+    assert stuck.message.startswith(
+        "nobody can move a case on from aside without an assignee and entered from no other status: only"
+    )
+
+
+def lonely(*rows: Mapping[str, Any]) -> Policy:
+    """Cases begin in ``aside`` or come there; only those that come there can go back."""
+    policy = looking_back(
+        *rows,
+        row("back", "agent", "aside", "@previous"),
+        row("close", "agent", "aside", refuse=True),
+        initial="aside",
+    )
+    return policy.override({"timers": {"on_time": {"in": ["aside"], "after": {"days": 1}, "to": "new"}}})
 
 
 def test_a_promise_is_to_be_kept_whoever_has_the_case() -> None:

@@ -72,6 +72,7 @@ CUSTOMER: Final = "customer"
 """The role, the audience and the one waited on that is the customer."""
 COMMENT: Final = "comment"
 """The event by which customers reply, where a policy has it."""
+_NOT_CUSTOMERS: Final = frozenset({"support", "agent", SYSTEM, "third_party", None})
 _MACHINE_ZONES: Final = ("localtime", "posixrules", "Factory")
 _NEGATED: Final = re.compile(
     r"\b(?:no|not|none|never|cannot|nothing|without)\b|n['\N{RIGHT SINGLE QUOTATION MARK}]t\b", re.IGNORECASE
@@ -194,6 +195,10 @@ class _Verifier:
         self.has_comment = any(
             CUSTOMER in row.by and row.event == COMMENT for row in policy.transitions if not row.refuse
         )
+        said = {timer.audience for timer in policy.timers.values()}
+        said.update(self.said(state, "waiting_on")[0] for state in policy.states)
+        self.names_customer = self.has_customer or CUSTOMER in said or said <= _NOT_CUSTOMERS
+        """Whether the customer is called so: where another word stands for it, nobody knows which."""
 
     def report(self) -> Report:
         found = [
@@ -204,9 +209,10 @@ class _Verifier:
             *self.timers(),
             *self.circles(),
             *self.reopened(),
-            *self.closures(),
             *self.waiting(),
         ]
+        if self.names_customer:
+            found += self.closures()
         if self.has_customer:
             found += [*self.replies(), *self.ways_back(), *self.promises()]
         positions = {state: firing.jumps for state, firing in self.firings.items()}
@@ -290,12 +296,13 @@ class _Verifier:
                 "name the zone itself, such as 'Europe/Berlin'",
             )
         if not self.has_customer:
-            place = "transitions" if CUSTOMER in self.policy.roles else "roles"
+            known = CUSTOMER in self.policy.roles
             yield self.found(
                 "no-customer",
-                place,
-                f"no row is by {CUSTOMER!r}: what a customer may and may not do has not been looked at",
-                f"call the role of the customer {CUSTOMER!r}",
+                "transitions" if known else "roles",
+                f"no row is by {CUSTOMER!r}: what a customer may and may not do has not been looked at"
+                f"{'' if self.names_customer else ', nor who is waited on and told'}",
+                f"add rows by {CUSTOMER!r}" if known else f"call the role of the customer {CUSTOMER!r}",
             )
         used = {role for row in self.policy.transitions if not row.refuse for role in row.by}
         for role in self.policy.roles:
@@ -339,8 +346,7 @@ class _Verifier:
             new = [here for here in leading[ahead.pop()] if here not in closable]
             closable.update(new)
             ahead += new
-        for state, here in self.nearest(lambda here: here not in closable):
-            which = _standing(here, self.at[state])
+        for state, here, which in self.nearest(lambda here: here not in closable):
             yield self.found(
                 "no-way-to-close",
                 _place(state),
@@ -348,9 +354,8 @@ class _Verifier:
                 "let an event or a timer lead on to a closed status",
                 self.all.tell(here),
             )
-        for state, here in self.nearest(self.waits_for_time):
+        for state, here, which in self.nearest(self.waits_for_time):
             mover = self.firings[state].schedule.timers[-1]
-            which = _standing(here, self.at[state])
             yield self.found(
                 "only-time-leads-on",
                 _place(state),
@@ -359,12 +364,13 @@ class _Verifier:
                 self.all.tell(here, Life.moves),
             )
 
-    def nearest(self, holds: Callable[[Configuration], bool]) -> Iterator[tuple[str, Configuration]]:
-        """The open states in which ``holds`` for a configuration, with the nearest one."""
+    def nearest(self, holds: Callable[[Configuration], bool]) -> Iterator[tuple[str, Configuration, str]]:
+        """The open states in which ``holds`` for a configuration, the nearest one, and which they are."""
         for state in self.policy.states:
-            here = next(filter(holds, self.at.get(state, ())), None)
-            if here is not None and self.is_open(state):
-                yield state, here
+            heres = self.at.get(state, ())
+            those = [*filter(holds, heres)]
+            if those and self.is_open(state):
+                yield state, those[0], _standing(those, heres)
 
     def waits_for_time(self, here: Configuration) -> bool:
         moves = {edge.row is None for edge, there in self.ways[here] if there.state != here.state}
@@ -373,11 +379,12 @@ class _Verifier:
     # --- rows ----------------------------------------------------------------
 
     def rows(self) -> Iterator[Finding]:
-        effective = {step.row for steps in self.all.table.steps.values() for step in steps if step}
         used = self.used | self.fallbacks
         for number, row in enumerate(self.policy.transitions):
             path, by = f"transitions[{number}]", f"{row.event!r} by {' or '.join(row.by)}"
-            states, first = self.reached(row.from_), sorted(self.firsts(row))
+            states, above = self.reached(row.from_), self.above(number, self.policy.matching(row.from_))
+            back = [state for state in states if row.to == PREVIOUS and None in self.above(number, [state])]
+            permits = any(other is not None and not self.policy.transitions[other].refuse for other in above)
             if row.refuse and not self.permits_below(number):
                 yield self.found(
                     "row-without-effect",
@@ -385,24 +392,27 @@ class _Verifier:
                     f"{by} is refused here, but no row below would permit it",
                     "leave it out, or move it above the row that it is to refuse",
                 )
-            elif row.refuse or number in used:
-                continue
-            elif number not in effective and first:
-                above = " and ".join(f"transitions[{other}]" for other in first)
+            elif None not in above and permits:
+                rows = " and ".join(f"transitions[{other}]" for other in sorted(cast("set[int]", above)))
+                others, does = ("the other", "does, which comes")
+                if len(above) > 1:
+                    others, does = ("the others", "do, which come")
                 yield self.found(
                     "row-without-effect",
                     path,
-                    f"{by} never matches here: wherever it would, {above} does, which comes first",
-                    "move it above, narrow the other, or leave it out",
+                    f"{by} never matches here: wherever it would, {rows} {does} first",
+                    f"move it above, narrow {others}, or leave it out",
                 )
-            elif number in effective and states and row.to == PREVIOUS:
+            elif row.refuse or None not in above or number in used or not states:
+                continue
+            elif back and not any(here.previous for state in back for here in self.at[state]):
                 yield self.found(
                     "previous-nowhere",
                     f"{path}.to",
-                    f"{by} has nowhere to go: no case comes to {one_of(states)} from another status",
+                    f"{by} has nowhere to go: no case comes to {one_of(back)} from another status",
                     "name the state to go to",
                 )
-            elif number in effective and states:
+            else:
                 yield self.found(
                     "row-unreachable",
                     path,
@@ -442,34 +452,51 @@ class _Verifier:
             for other in self.policy.transitions[number + 1 :]
         )
 
-    def firsts(self, row: Transition) -> set[int]:
-        """The rows that match first wherever this one would."""
-        contexts = {None: range(4), "unassigned": range(2), "assigned": range(2, 4)}[row.when]
-        return {
-            step.row
-            for state in self.policy.matching(row.from_)
-            for role in row.by
-            for steps in [self.all.table.steps.get((state, row.event, role), ())]
-            for index in contexts
-            if steps and (step := steps[index])
-        }
+    def above(self, number: int, states: Iterable[str]) -> set[int | None]:
+        """The rows above this one that match where it would; none is among them if somewhere none does."""
+        rows, found = self.policy.transitions, set[int | None]()
+        row = rows[number]
+        for state in states:
+            others = [other for other in self.numbers[row.event, state] if other < number]
+            for role in row.by:
+                for when in (row.when,) if row.when else ("assigned", "unassigned"):
+                    for previous in (True,) if row.to == PREVIOUS else (False, True):
+                        matching = (
+                            other for other in others if _matches(rows[other], role, when, previous=previous)
+                        )
+                        found.add(next(matching, None))
+        return found
+
+    @cached_property
+    def numbers(self) -> Mapping[tuple[str, str], Sequence[int]]:
+        """The rows of each event in each state, in order."""
+        found: defaultdict[tuple[str, str], list[int]] = defaultdict(list)
+        for number, row in enumerate(self.policy.transitions):
+            for state in self.policy.matching(row.from_):
+                found[row.event, state].append(number)
+        return found
 
     def looking_back(self) -> Iterator[Finding]:
         lost: defaultdict[int, list[tuple[str, str, bool]]] = defaultdict(list)
         for (state, _, role), steps in self.all.table.steps.items():
-            for assigned in (False, True):
+            for assigned in sorted({here.assigned for here in self.at.get(state, ())}):
                 back, on = (steps[context(assigned=assigned, previous=known)] for known in (True, False))
-                if back and back.row in self.used and on is None and state in self.at:
+                if back and back.row in self.used and on is None:
                     lost[back.row].append((state, role, assigned))
         for number, places in lost.items():
             event = self.policy.transitions[number].event
-            story = None
-            for state, role, assigned in places:
-                unknown = Configuration(state, assigned, None)
-                if story is None and unknown in self.ways:
-                    story = self.all.tell(unknown, partial(Life.is_refused, event=event, by=role))
-            which = "that has come from no other status" if story else "whose previous state is not known"
-            where = one_of(dict.fromkeys(state for state, *_ in places))
+            begun = [
+                (here, role)
+                for state, role, assigned in places
+                if (here := Configuration(state, assigned, None)) in self.ways
+            ]
+            which, story = "whose previous state is not known", None
+            if begun:
+                here, role = begun[0]
+                which = "that has come from no other status"
+                story = self.all.tell(here, partial(Life.is_refused, event=event, by=role))
+            states = [here.state for here, _ in begun] or [state for state, *_ in places]
+            where = one_of(dict.fromkeys(states))
             yield self.found(
                 "previous-without-fallback",
                 f"transitions[{number}].to",
@@ -505,13 +532,13 @@ class _Verifier:
                 if code == "timer-rarely-fires"
                 else f"never fires in {where}"
             )
-            steps = firing.leading_to(cast("int", firing.overtaking(index)))
+            overtaking = cast("int", firing.overtaking(index))
             yield self.found(
                 code,
                 path,
                 f"{name} {often}: {by} comes due no later, and passes it over",
-                f"make {name} shorter, or {by} longer; or give {by} a notice: then {name} has to come first",
-                self.all.tell(self.at[states[0]][0], partial(_settle, steps=steps)),
+                self.apart(firing, index, overtaking),
+                self.all.tell(self.at[states[0]][0], partial(_settle, steps=firing.leading_to(overtaking))),
             )
 
     @staticmethod
@@ -524,6 +551,31 @@ class _Verifier:
         overtaking = firing.overtaking(index)
         closes = overtaking is not None and firing.schedule.timers[overtaking].kind == "close"
         return "reminder-too-late" if closes else "timer-never-fires"
+
+    def apart(self, firing: Firing, index: int, overtaking: int) -> str:
+        """What keeps the timer at ``index`` from being passed over by those up to ``overtaking``."""
+        timers = firing.schedule.timers
+        timer, later = timers[index], timers[index + 1 : overtaking + 1]
+        others = " and ".join(other.name for other in later)
+        holding = [one.name.partition("#")[0] for one in timers[: index + 1] if one.notice is not None]
+        longer = timer.after.unit == later[0].after.unit and timer.after.amount < later[0].after.amount
+        shorter = f"the notice of {holding[-1]}" if longer and holding else timer.name
+        remedy = f"make {shorter} shorter, or {others} longer"
+        if not all(map(self.may_have_notice, later)):
+            return remedy
+        notice = f"give {others} a notice: then {timer.name} has to come first"
+        return f"{remedy}; or {notice}"
+
+    def may_have_notice(self, timer: Timer) -> bool:
+        """Whether a timer may be given a notice, and it binds: another stands before it wherever it is."""
+        name, _, number = timer.name.partition("#")
+        if self.policy.timers[name].repeat is not None:
+            return bool(number)
+        return not self.unprepared(name)
+
+    def unprepared(self, name: str) -> list[str]:
+        """The states in which a timer is the first."""
+        return [state for state, timers in self.policy.schedules.items() if timers and timers[0].name == name]
 
     def circles(self) -> Iterator[Finding]:
         """Timers that move a case in a circle for ever, if nobody does anything."""
@@ -597,8 +649,11 @@ class _Verifier:
             if told and all(self.unwarned(state) for state in chain):
                 found["closure-unwarned-by-outage", name].append(chain)
         for (code, name), chains in found.items():
-            after, state = self.policy.timers[name].after, chains[0][-1]
-            remind = f"add a timer of kind 'remind' for {CUSTOMER!r} to {state}, shorter than {after}"
+            after = self.policy.timers[name].after
+            closed = one_of(dict.fromkeys(chain[-1] for chain in chains))
+            remind = f"add a timer of kind 'remind' for {CUSTOMER!r} to {closed}, shorter than {after}"
+            if not after.amount:
+                remind = f"let {name} wait a while, and remind {CUSTOMER!r} in {closed} before"
             said, remedy = {
                 "closure-unannounced": ("without a word to the customer before", remind),
                 "closure-without-reminder": (
@@ -607,10 +662,9 @@ class _Verifier:
                 ),
                 "closure-unwarned-by-outage": (
                     "unwarned, if no sweep comes for so long",
-                    self.noticed(state),
+                    self.noticed(name),
                 ),
             }[code]
-            closed = one_of(dict.fromkeys(chain[-1] for chain in chains))
             yield self.found(
                 code,
                 f"timers.{name}",
@@ -619,14 +673,20 @@ class _Verifier:
                 self.unwarned_story(chains[0], outage=code == "closure-unwarned-by-outage"),
             )
 
-    def noticed(self, state: str) -> str:
-        """What keeps an outage from closing a state unwarned."""
-        *before, closing = self.firings[state].schedule.timers
-        if before and _to_customer(before[-1]):
-            notice = f"give timers.{closing.name} a notice, such as notice = {{ days = 7 }}"
-            return f"{notice}: then {before[-1].name} has to be settled first, and so long before"
-        reminder = f"let a reminder to the customer be the timer just before {closing.name} in {state}"
-        return f"{reminder}, and give {closing.name} a notice"
+    def noticed(self, name: str) -> str:
+        """What keeps an outage from letting a timer close a case unwarned."""
+        before = {
+            state: ([None, *timers][-2])
+            for state, timers in self.policy.schedules.items()
+            if timers and timers[-1].name == name
+        }
+        lacking = [state for state, timer in before.items() if timer is None or not _to_customer(timer)]
+        if lacking:
+            reminder = f"let a reminder to the customer be the timer just before {name} in {one_of(lacking)}"
+            return f"{reminder}, and give {name} a notice"
+        names = list(dict.fromkeys(timer.name for timer in before.values() if timer))
+        settled = f"{' or '.join(names)} has to be settled first, and so long before"
+        return f"give timers.{name} a notice, such as notice = {{ days = 7 }}: then {settled}"
 
     def messages(self, state: str) -> list[Timer]:
         """The timers of a state that tell the customer something before a timer moves the case."""
@@ -669,7 +729,7 @@ class _Verifier:
                     f"{timer.name} closes {state} by itself, but nothing says that it waits on the customer",
                     f"say waiting_on = {CUSTOMER!r}, or take {state} out of timers.{timer.name}.in",
                 )
-            elif waits_on != CUSTOMER:
+            elif waits_on != CUSTOMER and self.names_customer:
                 wrong[timer.name, waits_on].append(state)
             action, path = self.said(state, "action_required")
             if waits_on == CUSTOMER and (action is None or _NOTHING.match(action)):
@@ -680,11 +740,11 @@ class _Verifier:
                     "say in action_required what the customer has to do",
                 )
         for (name, waits_on), states in wrong.items():
-            here = self.at[states[0]][0]
+            here, wait = self.at[states[0]][0], "waits" if len(states) == 1 else "wait"
             yield self.found(
                 "closes-while-not-waiting",
                 f"timers.{name}.in",
-                f"{name} closes {one_of(states)}, which waits on {waits_on}, not on the customer",
+                f"{name} closes {one_of(states)}, which {wait} on {waits_on}, not on the customer",
                 "let it close states alone in which it is the customer's turn",
                 self.all.tell(here, Life.moves),
             )
@@ -714,47 +774,54 @@ class _Verifier:
 
     def replies(self) -> Iterator[Finding]:
         reply, what = (COMMENT, f"a {COMMENT}") if self.has_comment else (None, "whatever a customer may do")
-        unstopped: defaultdict[str, dict[str, Configuration]] = defaultdict(dict)
+        add = (
+            f"add a row for {COMMENT} by {CUSTOMER!r}, above others,"
+            if reply
+            else f"add a row by {CUSTOMER!r}"
+        )
+        unstopped: defaultdict[str, dict[str, list[Configuration]]] = defaultdict(dict)
         for state, timer in self.closing():
             for here in self.at[state]:
                 ways = self.by_customer(here, reply)
                 if not any(edge.to and self.is_open(edge.to) for edge, _ in ways):
-                    unstopped[timer.name].setdefault(state, here)
-        for name, heres in unstopped.items():
-            state, here = next(iter(heres.items()))
-            which = _standing(here, self.at[state]) if len(heres) == 1 else ""
+                    unstopped[timer.name].setdefault(state, []).append(here)
+        for name, states in unstopped.items():
+            here = next(iter(states.values()))[0]
+            closed = one_of(f"{state}{_standing(those, self.at[state])}" for state, those in states.items())
             yield self.found(
                 "comment-stops-no-closure",
                 f"timers.{name}",
-                f"{name} closes {one_of(heres)}{which} in spite of a reply: {what} begins no new stay there",
-                f"add a row by {CUSTOMER!r} that leads from {state} to where support reads the reply",
+                f"{name} closes {closed} in spite of a reply: {what} begins no new stay there",
+                f"{add} that leads from {one_of(states)} to where support reads the reply",
                 self.all.tell(here, partial(_reply_in_vain, ways=self.by_customer(here, reply), event=reply)),
             )
         if not self.has_comment:
             return
-        for state, here in self.nearest(lambda here: not self.by_customer(here, COMMENT)):
+        for state, here, which in self.nearest(lambda here: not self.by_customer(here, COMMENT)):
             yield self.found(
                 "comment-refused",
                 _place(state),
-                f"a customer's {COMMENT} is refused in {state}{_standing(here, self.at[state])}, and lost",
+                f"a customer's {COMMENT} is refused in {state}{which}, and lost",
                 f"add a row for {COMMENT} by {CUSTOMER!r} from {state}, an internal one at least",
                 self.all.tell(here, lambda life: life.is_refused(COMMENT, CUSTOMER)),
             )
 
     def ways_back(self) -> Iterator[Finding]:
+        def is_stuck(here: Configuration) -> bool:
+            ways = self.by_customer(here)
+            return not any(edge.event == CLONE or self.is_open(there.state) for edge, there in ways)
+
         for state, heres in self.at.items():
-            for here in heres if not self.is_open(state) else ():
-                ways = self.by_customer(here)
-                if not any(edge.event == CLONE or self.is_open(there.state) for edge, there in ways):
-                    yield self.found(
-                        "no-way-back",
-                        _place(state),
-                        f"a customer has no way back from {state}{_standing(here, heres)}: no event leads to "
-                        f"an open state, and {CLONE!r} is refused",
-                        f"add a row by {CUSTOMER!r} that leads back to an open state, or one for {CLONE!r}",
-                        self.all.tell(here),
-                    )
-                    break
+            those = [*filter(is_stuck, heres)]
+            if those and not self.is_open(state):
+                yield self.found(
+                    "no-way-back",
+                    _place(state),
+                    f"a customer has no way back from {state}{_standing(those, heres)}: no event leads to "
+                    f"an open state, and {CLONE!r} is refused",
+                    f"add a row by {CUSTOMER!r} that leads back to an open state, or one for {CLONE!r}",
+                    self.all.tell(those[0]),
+                )
 
     def promises(self) -> Iterator[Finding]:
         """Texts that ask for what the customer may not do, as far as English words tell."""
@@ -762,30 +829,39 @@ class _Verifier:
         for state, heres in self.at.items():
             text, path = self.said(state, "action_required")
             for wish in _wishes(text or ""):
-                for here in heres:
-                    keeps = _KEPT[wish]
-                    if (path, wish) in told or any(
-                        keeps(self, state, edge) for edge, _ in self.by_customer(here)
-                    ):
-                        continue
+                keeps = _KEPT[wish]
+                those = [
+                    here
+                    for here in heres
+                    if not any(keeps(self, state, edge) for edge, _ in self.by_customer(here))
+                ]
+                if those and (path, wish) not in told:
                     told.add((path, wish))
                     yield self.found(
                         "promise-not-kept",
                         path,
                         f"it asks the customer to {wish}, but no event by {CUSTOMER!r} does that in "
-                        f"{state}{_standing(here, heres)}",
+                        f"{state}{_standing(those, heres)}",
                         f"add the row that it promises, or leave {wish!r} out of the text",
-                        self.all.tell(here),
+                        self.all.tell(those[0]),
                     )
 
 
-def _standing(here: Configuration, heres: Sequence[Configuration]) -> str:
-    """Which cases of a state are meant, if not all of them."""
-    if len(heres) == 1:
+def _matches(row: Transition, role: str, when: str, *, previous: bool) -> bool:
+    return role in row.by and row.when in (None, when) and (previous or row.to != PREVIOUS)
+
+
+def _standing(those: Sequence[Configuration], heres: Sequence[Configuration]) -> str:
+    """Which cases of a state ``those`` are, if not all: what they have in common, or else the nearest."""
+    if len(those) == len(heres):
         return ""
-    assigned = "with an assignee" if here.assigned else "without an assignee"
-    came = f" that has come from {here.previous}" if here.previous else ""
-    return f" {assigned}{came}"
+    first = those[0]
+    assigned = " with an assignee" if first.assigned else " without an assignee"
+    came = f" entered from {first.previous or 'no other status'}"
+    for words, what in ((assigned, "assigned"), (came, "previous")):
+        if [*those] == [here for here in heres if getattr(here, what) == getattr(first, what)]:
+            return words
+    return f"{assigned} and{came}"
 
 
 def _to_customer(timer: Timer) -> bool:
