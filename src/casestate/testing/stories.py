@@ -229,7 +229,7 @@ class _Bits:
             bits += [(4, (until, self.collect, self.reply, self.carry_out))]
             bits += [(1, (self.collect,)), (1, (self.carry_out,))]
         if "crash" in offers:
-            bits.append((2, (until, self.crash)))
+            bits += [(2, (until, self.crash)), (4, (until, self.crash, sweep))]
         if "clone" in offers and CLONE in policy.events:
             self.roles = len(policy.roles)
             bits.append((3, (self.clone,)))
@@ -390,6 +390,8 @@ def _instead(steps: tuple[Step, ...], place: int, told: Told) -> Iterator[tuple[
     if isinstance(step, _CarryOut):
         swept = _with(steps, place, _Sweep())
         yield from (_without(swept, other) for other in others if isinstance(steps[other], _Collect))
+    if isinstance(step, _Crash):
+        yield _with(steps, place, _Sweep())
     plain = isinstance(step, _Until) and not step.nudge
     if isinstance(step, _Wait | _At | _Until | _WrongClock | _Outage) and not plain:
         yield from (_with(steps, place, _Until(which, 0)) for which in (0, 1))
