@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -30,6 +31,7 @@ from casestate import (
     load_policy,
     policies,
 )
+from casestate.cli import cli
 from casestate.testing import policies as any_policies
 from casestate.verify import CODES, Finding, Occurrence, Report, retrace, verify
 
@@ -97,6 +99,31 @@ def test_the_page_says_how_severe_a_code_is_and_shows_it(code: str) -> None:
 def test_nothing_is_to_be_said_of_the_desk_of_the_page() -> None:
     report = verify(desk())
     assert (len(report), report.errors, report.warnings, list(report)) == (0, (), (), [])
+
+
+def shown() -> dict[str, str]:
+    """What the page says that ``check`` prints, by the name of the file."""
+    return dict(
+        re.findall(
+            r"^\$ casestate check (\w+\.toml)\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL
+        )
+    )
+
+
+@pytest.mark.parametrize("name", shown())
+def test_the_page_shows_what_check_prints(name: str, tmp_path: Path) -> None:
+    for file in ("desk.toml", name):
+        found = re.search(
+            rf"^```toml {re.escape(file)}\n(.*?)^```$", PAGE.read_text("utf-8"), re.MULTILINE | re.DOTALL
+        )
+        if found:
+            (tmp_path / file).write_text(found[1], encoding="utf-8")
+    if name == "typo.toml":  # the page makes it with a command
+        (tmp_path / name).write_text(
+            'extends = "desk.toml"\n[timers.remind]\nin = ["wating"]\n', encoding="utf-8"
+        )
+    result = CliRunner().invoke(cli, ["check", str(tmp_path / name)], catch_exceptions=False)
+    assert result.output.replace(f"{tmp_path}/", "") == shown()[name]
 
 
 MENDED: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
