@@ -705,7 +705,7 @@ def test_where_a_row_above_looks_back_first_the_one_below_is_not_told_of_cases_t
             "transitions": [row("submit", "agent", "draft", "new")],
         }
     )
-    data = policy.to_dict()
+    data: dict[str, Any] = policy.to_dict()
     policy = Policy.from_dict({**data, "transitions": [*data["transitions"], back]})
     assert the("previous-nowhere", policy).message.endswith("no case comes to draft from another status")
 
