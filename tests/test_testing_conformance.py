@@ -496,8 +496,7 @@ class ActsWhenItCollects(Desk):
         (
             "sub_status",
             AcceptsEverything,
-            """ is refused in new; permitted: comment
-your desk:  accepted it""",
+            "\nyour desk:  accepted it",
         ),
         (
             "sub_status",
@@ -514,9 +513,7 @@ your desk:  refused it (returned False)""",
         (
             "open_resolved",
             ForgetsTheAssignee,
-            """
-    C-1, agent: assign(assignee=mira) → open
-""",
+            "    C-1, agent: assign(assignee=mira)",
         ),
         ("open_resolved", ForgetsTheAssignee, "\nthe policy: C-1 is in open\nyour desk:  C-1 is in new"),
         (
