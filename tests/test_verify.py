@@ -151,6 +151,10 @@ MENDED: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
         {"transitions": [row("back", "agent", "new", "@previous"), row("back", "agent", "new", "waiting")]},
     ),
     "promise-not-kept": ("promise.toml", {"transitions": [row("clone", "customer", "closed")]}),
+    "reminder-sometimes-too-late": (
+        "weekends.toml",
+        {"timers": {"close_waiting": {"notice": {"days": 1}}}},
+    ),
     "reminder-too-late": ("late.toml", {"timers": {"close_waiting": {"notice": {"days": 0}}}}),
     "role-unused": ("supervisor.toml", {"transitions": [row("audit", "supervisor", "*")]}),
     "row-unreachable": (
@@ -370,6 +374,32 @@ def test_a_reply_must_stop_the_closure_whoever_the_case_is_with() -> None:
     assert finding.story.startswith("open → take → ask → comment by the customer changes nothing → ")
 
 
+def test_a_reply_must_stop_what_timers_alone_lead_on_to() -> None:
+    deaf = chained().override({"transitions": [row("comment", "customer", "waiting")]})
+    finding = the("comment-stops-no-closure", deaf)
+    assert finding.message == (
+        "close_last closes last_call in spite of a reply in waiting: a comment begins no new stay there"
+    )
+    assert finding.story == (
+        "open → ask → comment by the customer changes nothing → 14 days pass unseen → last_call by move_on, "
+        "remind never sent → 7 days pass → closed by close_last"
+    )
+    assert retrace(Workflow(deaf), finding.witness)[-1].state == "closed"
+    for state in ("waiting", "last_call"):  # meanwhile it is the turn of others, who have read it
+        others = deaf.override({"statuses": {state: {"waiting_on": "support"}}})
+        assert not any("in spite of a reply in" in finding.message for finding in verify(others))
+    closing = deaf.override({"transitions": [row("comment", "customer", "waiting", "closed")]})
+    assert "comment-stops-no-closure" not in codes(closing)
+
+
+def test_a_role_that_rows_only_refuse_is_unused() -> None:
+    bar = {"event": "ask", "by": ["agent", "boss"], "from": ["new"], "refuse": True}
+    rows = {"roles": ["customer", "agent", "boss"], "transitions": [bar]}
+    finding = the("role-unused", desk(rows))
+    assert finding.message == "no row permits the role 'boss': whatever it does is refused"
+    assert finding.remedy == "give it rows, or leave 'boss' out of roles and rows"
+
+
 def test_a_comment_that_closes_the_case_stops_no_closure_either() -> None:
     policy = desk({"transitions": [row("comment", "customer", "waiting", "closed")]})
     assert the("comment-stops-no-closure", policy).story == "open → ask → comment by the customer"
@@ -528,6 +558,19 @@ def test_a_message_that_waits_longer_than_time_goes_on_is_never_returned() -> No
     assert (
         the("timer-never-fires", policy).message == "two never fires in new: time does not go on for so long"
     )
+
+
+def test_a_message_to_others_may_be_passed_over_on_some_days() -> None:
+    late = desk(example("weekends.toml"))
+    finding = the("reminder-sometimes-too-late", late)
+    opened, asked, closed = finding.witness
+    assert asked.at == opened.at
+    assert closed.event == "close_waiting"
+    assert f"{opened.at:%A}" == "Wednesday"
+    support = late.override({"timers": {"remind": {"audience": "support"}}})
+    assert "reminder-sometimes-too-late" not in codes(support)
+    moved = late.override({"timers": {"close_waiting": {"to": "new"}}})
+    assert "reminder-sometimes-too-late" not in codes(moved)
 
 
 def test_a_notice_can_make_the_timer_that_has_it_be_passed_over_for_ever() -> None:

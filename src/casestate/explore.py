@@ -141,33 +141,30 @@ class Firing:
 
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
-        self._mixed = any(
-            length is not None and length.unit != "elapsed"
-            for timer in schedule.timers
-            for length in (timer.after, timer.notice)
-        )
-        times: defaultdict[tuple[int, int], int] = defaultdict(int)
+        units = {length.unit for timer in schedule.timers for length in (timer.after, timer.notice) if length}
+        self._mixed = not units <= {"elapsed"}
+        jumps: set[tuple[int, int]] = set()
+        self.fired: dict[int, int] = dict.fromkeys(range(len(schedule.timers)), 0)
+        """For each timer, on how many of the stays tried a sweep can return it."""
         self.tried = 0
         """How many stays were tried."""
         for entered_at in SAMPLES if self._mixed else SAMPLES[:1]:
             self.tried += 1
-            fired = {index for _, index in self._jumps(entered_at, times)}
-            if self.tried == 1 and len(fired) == len(schedule.timers):
+            found = set(self.jumps_of(entered_at))
+            jumps |= found
+            for index in {index for _, index in found}:
+                self.fired[index] += 1
+            if len(units) == 1 and all(self.fired.values()):
                 break
         self.jumps: dict[int, tuple[int, ...]] = {
-            position: tuple(sorted(index for begin, index in times if begin == position))
+            position: tuple(sorted(index for begin, index in jumps if begin == position))
             for position in sorted(
-                {0, *(index + 1 for _, index in times if schedule.timers[index].to is None)}
+                {0, *(index + 1 for _, index in jumps if schedule.timers[index].to is None)}
             )
         }
-        self.fired: dict[int, int] = {
-            index: max((count for (_, other), count in times.items() if other == index), default=0)
-            for index in range(len(schedule.timers))
-        }
-        """For each timer, on how many of the stays tried a sweep can return it."""
 
-    def _jumps(self, entered_at: datetime, times: dict[tuple[int, int], int]) -> Iterator[tuple[int, int]]:
-        """The jumps in a stay that begins at ``entered_at``, counted in ``times``.
+    def jumps_of(self, entered_at: datetime) -> Iterator[tuple[int, int]]:
+        """The jumps in a stay that begins at ``entered_at``: positions, and the timers returned there.
 
         The earlier a timer is settled, the less a notice holds back: the earliest
         instant is all that has to be known of a position.
@@ -192,7 +189,6 @@ class Firing:
                 after = dues[index + 1] if index + 1 < reachable.stop else None
                 if due is None or (after is not None and after <= due):
                     continue
-                times[position, index] += 1
                 earliest[index + 1] = min(earliest.get(index + 1, due), due)
                 yield position, index
 
@@ -208,6 +204,10 @@ class Firing:
     def is_rare(self, index: int) -> bool:
         """Whether the timer is returned on less than a tenth of the stays tried, and may be on others."""
         return self.fired[index] * 10 < self.tried and not self.is_never(index)
+
+    def is_sometimes_late(self, index: int) -> bool:
+        """Whether on some of the stays tried the mover right after the timer at ``index`` passes it over."""
+        return 0 < self.fired[index] < self.tried and self.overtaking(index) == self.mover == index + 1
 
     def overtaking(self, index: int) -> int | None:
         """The timer that passes over the one at ``index``: the next that can be returned, if there is one."""
@@ -421,6 +421,12 @@ class Life:
         firing = self._exploration.firings[self.case.state]
         for index in firing.leading_to(len(firing.schedule.timers) - 1):
             self.settles(index)
+
+    def cannot_return(self, index: int) -> None:
+        """Go on only in a stay in which no sweep returns the timer at ``index``."""
+        firing = self._exploration.firings[self.case.state]
+        if any(found == index for _, found in firing.jumps_of(self.case.entered_at)):
+            raise _ImpossibleError
 
     def is_refused(self, event: str, by: str) -> None:
         """Let somebody try what is refused."""

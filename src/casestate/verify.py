@@ -53,6 +53,7 @@ CODES: Final[Mapping[str, Severity]] = MappingProxyType(
         "previous-nowhere": "error",
         "previous-without-fallback": "warning",
         "promise-not-kept": "warning",
+        "reminder-sometimes-too-late": "warning",
         "reminder-too-late": "error",
         "role-unused": "warning",
         "row-unreachable": "warning",
@@ -305,13 +306,15 @@ class _Verifier:
                 f"add rows by {CUSTOMER!r}" if known else f"call the role of the customer {CUSTOMER!r}",
             )
         used = {role for row in self.policy.transitions if not row.refuse for role in row.by}
+        refused = {role for row in self.policy.transitions for role in row.by} - used
         for role in self.policy.roles:
             if role not in used and role not in (SYSTEM, CUSTOMER):
+                is_by, places = ("permits", "roles and rows") if role in refused else ("is by", "roles")
                 yield self.found(
                     "role-unused",
                     "roles",
-                    f"no row is by the role {role!r}: whatever it does is refused",
-                    f"give it rows, or leave {role!r} out of roles",
+                    f"no row {is_by} the role {role!r}: whatever it does is refused",
+                    f"give it rows, or leave {role!r} out of {places}",
                 )
         yield from self.unreachable()
 
@@ -527,30 +530,34 @@ class _Verifier:
                     "make it shorter",
                 )
                 continue
-            often = (
-                f"fires in {where} on {firing.fired[index]} of {firing.tried} days of a year"
-                if code == "timer-rarely-fires"
-                else f"never fires in {where}"
-            )
+            often, then = f"never fires in {where}:", f"{by} comes due no later, and passes it over"
+            if code in ("timer-rarely-fires", "reminder-sometimes-too-late"):
+                often = f"fires in {where} on {firing.fired[index]} of {firing.tried} days of a year:"
+            if code == "reminder-sometimes-too-late":
+                often += " on the others"
             overtaking = cast("int", firing.overtaking(index))
             yield self.found(
                 code,
                 path,
-                f"{name} {often}: {by} comes due no later, and passes it over",
+                f"{name} {often} {then}",
                 self.apart(firing, index, overtaking),
-                self.all.tell(self.at[states[0]][0], partial(_settle, steps=firing.leading_to(overtaking))),
+                self.all.tell(
+                    self.at[states[0]][0],
+                    partial(_pass_over, index=index, steps=firing.leading_to(overtaking)),
+                ),
             )
 
     @staticmethod
     def failing(firing: Firing, index: int) -> str | None:
         """The code of what is wrong with how a timer fires."""
+        timers, overtaking = firing.schedule.timers, firing.overtaking(index)
+        closes = overtaking is not None and timers[overtaking].kind == "close"
         if firing.is_rare(index):
             return "timer-rarely-fires"
-        if not firing.is_never(index):
-            return None
-        overtaking = firing.overtaking(index)
-        closes = overtaking is not None and firing.schedule.timers[overtaking].kind == "close"
-        return "reminder-too-late" if closes else "timer-never-fires"
+        if firing.is_never(index):
+            return "reminder-too-late" if closes else "timer-never-fires"
+        late = closes and firing.is_sometimes_late(index) and _to_customer(timers[index])
+        return "reminder-sometimes-too-late" if late else None
 
     def apart(self, firing: Firing, index: int, overtaking: int) -> str:
         """What keeps the timer at ``index`` from being passed over by those up to ``overtaking``."""
@@ -772,6 +779,19 @@ class _Verifier:
             if edge.row is not None and edge.by == CUSTOMER and event in (None, edge.event)
         ]
 
+    def heading(self) -> Iterator[tuple[str, str, str]]:
+        """The states in which a reply is to stop a closure, with its timer.
+
+        They are those that it closes, and those that timers move on to one of them, which is
+        the third then, while it is the customer's turn all along.
+        """
+        for state, timer in self.closing():
+            yield state, timer.name, ""
+        for state in self.reached(("*open",)):
+            chain = self.chain(state)
+            if len(chain) > 1 and all(self.said(one, "waiting_on")[0] == CUSTOMER for one in chain):
+                yield state, self.firings[chain[-1]].schedule.timers[-1].name, chain[-1]
+
     def replies(self) -> Iterator[Finding]:
         reply, what = (COMMENT, f"a {COMMENT}") if self.has_comment else (None, "whatever a customer may do")
         add = (
@@ -779,21 +799,28 @@ class _Verifier:
             if reply
             else f"add a row by {CUSTOMER!r}"
         )
-        unstopped: defaultdict[str, dict[str, list[Configuration]]] = defaultdict(dict)
-        for state, timer in self.closing():
+        unstopped: defaultdict[tuple[str, str], dict[str, list[Configuration]]] = defaultdict(dict)
+        for state, name, last in self.heading():
             for here in self.at[state]:
-                ways = self.by_customer(here, reply)
-                if not any(edge.to and self.is_open(edge.to) for edge, _ in ways):
-                    unstopped[timer.name].setdefault(state, []).append(here)
-        for name, states in unstopped.items():
+                targets = [edge.to for edge, _ in self.by_customer(here, reply) if edge.to is not None]
+                if not any(map(self.is_open, targets)) and not (last and targets):
+                    unstopped[name, last].setdefault(state, []).append(here)
+        for (name, last), states in unstopped.items():
             here = next(iter(states.values()))[0]
-            closed = one_of(f"{state}{_standing(those, self.at[state])}" for state, those in states.items())
+            where = one_of(f"{state}{_standing(those, self.at[state])}" for state, those in states.items())
+            closes = f"{last} in spite of a reply in {where}" if last else f"{where} in spite of a reply"
+            then = partial(
+                _reply_in_vain,
+                ways=self.by_customer(here, reply),
+                event=reply,
+                times=len(self.chain(here.state)),
+            )
             yield self.found(
                 "comment-stops-no-closure",
                 f"timers.{name}",
-                f"{name} closes {closed} in spite of a reply: {what} begins no new stay there",
+                f"{name} closes {closes}: {what} begins no new stay there",
                 f"{add} that leads from {one_of(states)} to where support reads the reply",
-                self.all.tell(here, partial(_reply_in_vain, ways=self.by_customer(here, reply), event=reply)),
+                self.all.tell(here, then),
             )
         if not self.has_comment:
             return
@@ -876,12 +903,19 @@ def _settle(life: Life, steps: Iterable[int]) -> None:
         life.settles(index)
 
 
+def _pass_over(life: Life, index: int, steps: Iterable[int]) -> None:
+    life.cannot_return(index)
+    _settle(life, steps)
+
+
 def _move(life: Life, times: int) -> None:
     for _ in range(times):
         life.moves()
 
 
-def _reply_in_vain(life: Life, ways: Sequence[tuple[Edge, Configuration]], event: str | None) -> None:
+def _reply_in_vain(
+    life: Life, ways: Sequence[tuple[Edge, Configuration]], event: str | None, times: int
+) -> None:
     """The customer replies, if there is an event for it; the closure comes all the same."""
     if event is not None and not ways:
         life.is_refused(event, CUSTOMER)
@@ -890,7 +924,7 @@ def _reply_in_vain(life: Life, ways: Sequence[tuple[Edge, Configuration]], event
         life.goes(edge)
         if edge.to is not None:  # it has closed the case itself
             return
-    life.moves()
+    _move(life, times)
 
 
 # --- what a text promises -----------------------------------------------------
