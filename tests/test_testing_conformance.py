@@ -786,6 +786,10 @@ def test_the_events_that_move_a_case_lead_to_each_state_as_often(open_resolved: 
     assert [str(move) for move in choices["waiting"]] == ["resolve", "resolve"]
     assert {move.event for move in choices["permitted"]} == set(reference.workflow.allowed(case))
     assert choices["any"] == reference.moves
+    assert choices["fresh"] == choices["moving"]
+    resolved = reference.workflow.apply(case, "resolve", by="customer", at=BEGINNING)
+    back = reference.workflow.apply(resolved, "comment", by="customer", at=BEGINNING)
+    assert [str(move) for move in reference.choices(back)["fresh"]] == ["assign(assignee=mira)"]
 
 
 def test_clones_are_not_drawn_where_there_are_none(open_resolved: Policy, sub_status: Policy) -> None:

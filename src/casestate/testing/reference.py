@@ -32,8 +32,8 @@ END: Final = datetime(2400, 1, 1, tzinfo=UTC)
 """No story goes on for longer."""
 ASSIGNEE: Final = "mira"
 
-Scope: TypeAlias = Literal["waiting", "moving", "permitted", "any"]
-"""Events that begin a stay in an open state with timers; in any open state; that are permitted; all."""
+Scope: TypeAlias = Literal["waiting", "moving", "fresh", "permitted", "any"]
+"""Events that begin a stay in an open state: with timers, any, or new to the case; all permitted; all."""
 
 
 @attrs.frozen
@@ -109,7 +109,8 @@ class Reference:
 
     def choices(self, case: Case) -> Mapping[Scope, Sequence[Move]]:
         """The events of each scope for a case; those that move it lead to each of their states as often."""
-        key = (case.state, case.assignee is None, case.previous)
+        been = frozenset(change.from_state for change in case.history) | {case.state}
+        key = (case.state, case.assignee is None, case.previous, been)
         if key not in self._choices:
             permitted: list[Move] = []
             moving: dict[str, list[Move]] = {}
@@ -121,9 +122,11 @@ class Reference:
                 if after.stay > case.stay and not self.policy.is_closed(after.state):
                     moving.setdefault(after.state, []).append(move)
             waiting = {state: moves for state, moves in moving.items() if self.policy.schedules[state]}
+            fresh = {state: moves for state, moves in moving.items() if state not in been}
             self._choices[key] = {
                 "waiting": _as_often(waiting),
                 "moving": _as_often(moving),
+                "fresh": _as_often(fresh or moving),
                 "permitted": permitted,
                 "any": self.moves,
             }

@@ -203,13 +203,14 @@ class _Bits:
         by_days = any(timer.after.unit != "elapsed" for timer in policy.timers.values())
         self.beginnings = (BEGINNING, None, *[self.hostile] * (4 if by_days else 1))
         waiting, moving, permitted = (self.event(scope, 24) for scope in ("waiting", "moving", "permitted"))
+        fresh = self.event("fresh", 24)
         anything = self.event("any", max(1, len(reference.moves)))
         until, wrong_clock, wait, sweep = self.until, self.wrong_clock, self.wait, self.sweep
         bits: list[tuple[int, tuple[_Maker, ...]]] = [
             (1, ()),
             (9, (waiting,)),
             (4, (moving,)),
-            (5, (moving, moving, moving, permitted)),
+            (5, (fresh, fresh, fresh, moving)),
             (6, (moving, wait, waiting, wrong_clock, sweep)),
             (2, (permitted,)),
             (3, (anything,)),
