@@ -194,10 +194,9 @@ class _Bits:
 
     def __init__(self, reference: Reference, offers: Iterable[str]) -> None:
         policy = reference.policy
-        day = timedelta(days=1)
         nominal = {timer.after.nominal for timer in reference.timers.values()}
         lengths = sorted(length for length in nominal if timedelta(0) < length < _LONG)
-        self.waits = [day, *lengths, *(length + day for length in lengths)]
+        self.waits = [_DAY, *lengths, *(length + _DAY for length in lengths)]
         self.waits += [timedelta(hours=1), timedelta(minutes=1), TICK]
         self.near = tuple(_near(policy))
         by_days = any(timer.after.unit != "elapsed" for timer in policy.timers.values())
@@ -304,6 +303,7 @@ class _Bits:
 
 
 _ODD: Final = 0x9E3779B97F4A7C15
+_DAY: Final = timedelta(days=1)
 _LONG: Final = timedelta(days=3650)
 _WHICH: Final = (0, 0, 0, 0, 1, 2, 3, 5)
 _NUDGES: Final = (0, 0, 0, -1, -1, 1)
@@ -396,6 +396,10 @@ def _instead(steps: tuple[Step, ...], place: int, told: Told) -> Iterator[tuple[
     plain = isinstance(step, _Until) and not step.nudge
     if isinstance(step, _Wait | _At | _Until | _WrongClock | _Outage) and not plain:
         yield from (_with(steps, place, _Until(which, 0)) for which in (0, 1))
+        length = told.ended - told.began
+        whole = length // _DAY * _DAY
+        if timedelta(0) < whole < length:
+            yield _with(steps, place, _Wait(whole))
     if isinstance(step, _Event | _Exactly):
         if step != _REPLY:
             yield _with(steps, place, _REPLY)
