@@ -341,6 +341,22 @@ def test_a_closure_that_nobody_is_told_of_may_be_warned_of_by_a_timer_without_an
     )
 
 
+def test_what_is_said_in_a_closed_state_is_no_warning_of_a_later_closure() -> None:
+    policy = desk(
+        {
+            "statuses": {"asleep": {"closed": True}},
+            "initial": "asleep",
+            "timers": {
+                "tell": {"in": ["asleep"], "kind": "notify", "audience": "customer", "after": {"days": 2}},
+                "wake": {"in": ["asleep"], "after": {"days": 3}, "to": "waiting"},
+                "remind": False,
+                "close_waiting": {"notice": False},
+            },
+        }
+    )
+    assert [code for code in codes(policy) if code.startswith("closure-")] == ["closure-unannounced"]
+
+
 def test_a_closure_inside_closed_statuses_is_none() -> None:
     policy = desk(
         {
@@ -650,6 +666,23 @@ def test_a_circle_is_told_from_where_a_case_comes_into_it_and_once() -> None:
     assert finding.story == "open → parked by park → new by unpark"
 
 
+def test_a_notice_longer_than_time_goes_on_is_to_blame_for_what_it_holds_back() -> None:
+    remind = {"in": ["waiting"], "kind": "remind"}
+    policy = desk(
+        {
+            "timers": {
+                "second": {**remind, "after": {"days": 8}, "notice": {"days": 3_000_000}},
+                "third": {**remind, "after": {"days": 9}},
+            }
+        }
+    )
+    lost = [finding for finding in verify(policy) if finding.code == "timer-never-fires"]
+    assert {(finding.path, finding.remedy) for finding in lost} == {
+        ("timers.second.notice", "make the notice of second shorter")
+    }
+    assert [finding.message.split()[0] for finding in lost] == ["second", "third", "close_waiting"]
+
+
 # --- states and rows ---------------------------------------------------------------------
 
 
@@ -798,6 +831,8 @@ def test_rows_for_cases_whose_previous_state_is_not_known_are_no_mistake() -> No
         ("Reply!", "reply"),
         ("Yes: respond soon", "reply"),
         ("Or add a comment", "reply"),
+        ("Re-open it", "reopen"),
+        ("Go on by replying", "reply"),
     ],
 )
 def test_a_text_that_asks_for_what_may_not_be_done_is_found(text: str, wish: str) -> None:
@@ -887,6 +922,31 @@ def test_a_promise_is_to_be_kept_whoever_has_the_case() -> None:
     )
     assert the("promise-not-kept", policy).message.endswith("does that in closed with an assignee")
     assert the("no-way-back", policy).story == "open → take → close"
+
+
+def test_a_waiting_state_is_not_forgotten_where_a_timer_reminds_or_moves_on() -> None:
+    def waiting(**timers: Any) -> Policy:  # noqa: ANN401 - tables of timers
+        return desk({"timers": {"close_waiting": False, "remind": False, **timers}})
+
+    told = {"in": ["waiting"], "kind": "notify", "audience": "customer", "after": {"days": 0}}
+    for forgotten in (
+        {},
+        {"tell": told},
+        {"nudge": {**told, "kind": "remind", "audience": "support"}},
+    ):
+        assert codes(waiting(**forgotten)) == ["waits-for-ever"]
+    for kept in (
+        {"nudge": {**told, "kind": "remind"}},
+        {"leave": {"in": ["waiting"], "after": {"days": 9}, "to": "new"}},
+    ):
+        assert codes(waiting(**kept)) == []
+
+
+def test_the_customer_may_be_written_with_a_capital() -> None:
+    policy = desk(
+        {"statuses": {"waiting": {"waiting_on": "Customer"}}, "timers": {"remind": {"audience": "CUSTOMER"}}}
+    )
+    assert codes(policy) == []
 
 
 # --- what is shown is so -------------------------------------------------------------------

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 import attrs
 
 from casestate.errors import PolicyError, Problem, one_of, shown
-from casestate.explore import Configuration, Edge, Exploration, Life, Occurrence, retrace
+from casestate.explore import START, Configuration, Edge, Exploration, Life, Occurrence, retrace
 from casestate.machine import context
 from casestate.policy import CLONE, PREVIOUS, SYSTEM, Policy
 
@@ -118,6 +118,8 @@ class Finding:
 class Report:
     """What `verify` found; iterate it for the findings: errors first, then in the order of the policy file.
 
+    A report without findings is empty, and so it is false.
+
     ``configurations`` counts where a case can stand (state, last timer settled,
     assigned or not, where it came from) and ``changes`` what can happen there.
     """
@@ -198,7 +200,7 @@ class _Verifier:
         )
         said = {timer.audience for timer in policy.timers.values()}
         said.update(self.said(state, "waiting_on")[0] for state in policy.states)
-        self.names_customer = self.has_customer or CUSTOMER in said or said <= _NOT_CUSTOMERS
+        self.names_customer = self.has_customer or any(map(_is_customer, said)) or said <= _NOT_CUSTOMERS
         """Whether the customer is called so: where another word stands for it, nobody knows which."""
 
     def report(self) -> Report:
@@ -523,12 +525,17 @@ class _Verifier:
             firing, where = self.firings[states[0]], one_of(states)
             path = f"timers.{name.partition('#')[0]}.after"
             if not by:
-                yield self.found(
-                    code,
-                    path,
-                    f"{name} never fires in {where}: time does not go on for so long",
-                    "make it shorter",
-                )
+                remedy = "make it shorter"
+                if firing.schedule.counted_from_entry(index, START) is not None:
+                    lasting = (
+                        timer.name.partition("#")[0]
+                        for number, timer in enumerate(firing.schedule.timers)
+                        if timer.notice is not None and firing.is_never(number)
+                    )
+                    holding = next(lasting)
+                    path, remedy = f"timers.{holding}.notice", f"make the notice of {holding} shorter"
+                never = f"{name} never fires in {where}: time does not go on for so long"
+                yield self.found(code, path, never, remedy)
                 continue
             often, then = f"never fires in {where}:", f"{by} comes due no later, and passes it over"
             if code in ("timer-rarely-fires", "reminder-sometimes-too-late"):
@@ -647,13 +654,14 @@ class _Verifier:
             chain = self.chain(head)
             if not chain:
                 continue
-            told = {timer.kind for state in chain for timer in self.messages(state)}
+            opened = [state for state in chain if self.is_open(state)]
+            told = {timer.kind for state in opened for timer in self.messages(state)}
             name = self.firings[chain[-1]].schedule.timers[-1].name
             if not told:
                 found["closure-unannounced", name].append(chain)
             if told == {"notify"}:
                 found["closure-without-reminder", name].append(chain)
-            if told and all(self.unwarned(state) for state in chain):
+            if told and all(self.unwarned(state) for state in opened):
                 found["closure-unwarned-by-outage", name].append(chain)
         for (code, name), chains in found.items():
             after = self.policy.timers[name].after
@@ -736,10 +744,10 @@ class _Verifier:
                     f"{timer.name} closes {state} by itself, but nothing says that it waits on the customer",
                     f"say waiting_on = {CUSTOMER!r}, or take {state} out of timers.{timer.name}.in",
                 )
-            elif waits_on != CUSTOMER and self.names_customer:
+            elif not _is_customer(waits_on) and self.names_customer:
                 wrong[timer.name, waits_on].append(state)
             action, path = self.said(state, "action_required")
-            if waits_on == CUSTOMER and (action is None or _NOTHING.match(action)):
+            if _is_customer(waits_on) and (action is None or _NOTHING.match(action)):
                 yield self.found(
                     "action-unsaid",
                     path,
@@ -757,16 +765,20 @@ class _Verifier:
             )
         for state in self.policy.states:
             waits_on, path = self.said(state, "waiting_on")
+            reminded = any(
+                timer.kind == "remind" and _to_customer(timer) for timer in self.policy.schedules[state]
+            )
             if (
-                waits_on == CUSTOMER
+                _is_customer(waits_on)
                 and state in self.at
                 and self.is_open(state)
-                and not self.policy.schedules[state]
+                and self.moved(state) is None
+                and not reminded
             ):
                 yield self.found(
                     "waits-for-ever",
                     path,
-                    f"{state} waits on the customer and has no timer: a forgotten case stays there",
+                    f"{state} waits on the customer, and no timer reminds or moves on: it can be forgotten",
                     "add a timer that reminds the customer, and one that closes the case",
                     self.all.tell(self.at[state][0]),
                 )
@@ -789,7 +801,7 @@ class _Verifier:
             yield state, timer.name, ""
         for state in self.reached(("*open",)):
             chain = self.chain(state)
-            if len(chain) > 1 and all(self.said(one, "waiting_on")[0] == CUSTOMER for one in chain):
+            if len(chain) > 1 and all(_is_customer(self.said(one, "waiting_on")[0]) for one in chain):
                 yield state, self.firings[chain[-1]].schedule.timers[-1].name, chain[-1]
 
     def replies(self) -> Iterator[Finding]:
@@ -892,7 +904,12 @@ def _standing(those: Sequence[Configuration], heres: Sequence[Configuration]) ->
 
 
 def _to_customer(timer: Timer) -> bool:
-    return timer.to is None and timer.audience in (None, CUSTOMER)
+    return timer.to is None and (timer.audience is None or _is_customer(timer.audience))
+
+
+def _is_customer(word: str | None) -> bool:
+    """Whether a free word of the policy means the customer."""
+    return word is not None and word.casefold() == CUSTOMER
 
 
 # --- what a witness goes on with ----------------------------------------------
@@ -932,10 +949,11 @@ def _reply_in_vain(
 _WISHES: Final[Mapping[str, re.Pattern[str]]] = MappingProxyType(
     {
         "reply": re.compile(
-            r"\b(?:reply|respond|(?:add|leave|post|write) a comment|comment on)\b", re.IGNORECASE
+            r"\b(?:reply(?:ing)?|respond(?:ing)?|(?:add|leave|post|write) a comment|comment on)\b",
+            re.IGNORECASE,
         ),
-        "reopen": re.compile(r"\breopen\b", re.IGNORECASE),
-        "clone": re.compile(r"\bclone\b", re.IGNORECASE),
+        "reopen": re.compile(r"\bre-?open(?:ing)?\b", re.IGNORECASE),
+        "clone": re.compile(r"\bclon(?:e|ing)\b", re.IGNORECASE),
         "confirm": re.compile(r"\bconfirm\b", re.IGNORECASE),
         "close": re.compile(r"\bclose (?:it|the case|this case|your case)\b", re.IGNORECASE),
     }
