@@ -142,13 +142,8 @@ class _Guard:
         self.__name__ = f"by {' or '.join(row.by)}" + (f" when {row.when}" if row.when else "")
 
     def matches(self, *, by: object, assigned: bool, previous: bool) -> bool:
-        return (
-            by in self.row.by
-            and (self.row.when is None or (self.row.when == "assigned") == assigned)
-            and (self.row.to != PREVIOUS or previous)
-            and not any(
-                refusal.matches(by=by, assigned=assigned, previous=previous) for refusal in self.refusals
-            )
+        return self.row.matches(by=by, assigned=assigned, previous=previous) and not any(
+            refusal.matches(by=by, assigned=assigned, previous=previous) for refusal in self.refusals
         )
 
     def __call__(self, event: EventData) -> bool:

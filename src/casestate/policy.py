@@ -94,6 +94,17 @@ class Transition:
     needs: tuple[str, ...] = ()
     refuse: bool = False
 
+    def matches(self, *, by: object, assigned: bool, previous: bool) -> bool:
+        """Whether it matches in its states: for a role, and for what else of a case decides.
+
+        ``previous`` is whether the case has a previous state that a row can lead back to.
+        """
+        return (
+            by in self.by
+            and (self.when is None or (self.when == "assigned") == assigned)
+            and (self.to != PREVIOUS or previous)
+        )
+
 
 @attrs.frozen(kw_only=True)
 class Repeat:

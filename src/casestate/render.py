@@ -259,7 +259,7 @@ def _effects(policy: Policy) -> list[tuple[Transition, dict[str, tuple[str, ...]
             (assigned, previous)
             for assigned in (False, True)
             for previous in (False, True)
-            if (row.when is None or (row.when == "assigned") == assigned) and (row.to != PREVIOUS or previous)
+            if row.matches(by=row.by[0], assigned=assigned, previous=previous)
         }
         found: dict[str, tuple[str, ...]] = {}
         for state in policy.matching(row.from_):

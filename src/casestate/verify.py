@@ -14,6 +14,7 @@ import re
 
 from collections import defaultdict
 from functools import cached_property, partial
+from itertools import product
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from casestate.explore import Firing
-    from casestate.policy import Timer, Transition
+    from casestate.policy import Timer
 
 __all__ = ["CODES", "Finding", "Occurrence", "Report", "Severity", "retrace", "verify"]
 
@@ -463,13 +464,14 @@ class _Verifier:
         row = rows[number]
         for state in states:
             others = [other for other in self.numbers[row.event, state] if other < number]
-            for role in row.by:
-                for when in (row.when,) if row.when else ("assigned", "unassigned"):
-                    for previous in (True,) if row.to == PREVIOUS else (False, True):
-                        matching = (
-                            other for other in others if _matches(rows[other], role, when, previous=previous)
-                        )
-                        found.add(next(matching, None))
+            for role, assigned, previous in product(row.by, (False, True), (False, True)):
+                if row.matches(by=role, assigned=assigned, previous=previous):
+                    matching = (
+                        other
+                        for other in others
+                        if rows[other].matches(by=role, assigned=assigned, previous=previous)
+                    )
+                    found.add(next(matching, None))
         return found
 
     @cached_property
@@ -884,10 +886,6 @@ class _Verifier:
                         f"add the row that it promises, or leave {wish!r} out of the text",
                         self.all.tell(those[0]),
                     )
-
-
-def _matches(row: Transition, role: str, when: str, *, previous: bool) -> bool:
-    return role in row.by and row.when in (None, when) and (previous or row.to != PREVIOUS)
 
 
 def _standing(those: Sequence[Configuration], heres: Sequence[Configuration]) -> str:
