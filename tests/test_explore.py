@@ -439,3 +439,16 @@ def test_the_way_that_is_told_has_the_fewest_steps_those_of_timers_counted() -> 
         "open → on",
         "open → on → on",
     ]
+
+
+def test_a_witness_is_the_life_of_one_case_whose_clones_are_counted() -> None:
+    cloned = Occurrence(at=START, event="clone", by="customer")
+    closed = Occurrence(at=START, event="close", by="agent")
+    cases = retrace(Workflow(policies.SUB_STATUS), (OPENED, closed, cloned, cloned))
+    assert {case.id for case in cases} == {"witness"}
+    assert cases[-1].clones == ("witness-1", "witness-2")
+
+
+def test_what_is_no_step_is_shown() -> None:
+    with pytest.raises(CaseDataError, match=r"^witness: \[0\]: must be an Occurrence, not 'open'$"):
+        retrace(Workflow(policies.SUB_STATUS), ["open"])  # type: ignore[list-item]

@@ -949,6 +949,129 @@ def test_the_customer_may_be_written_with_a_capital() -> None:
     assert codes(policy) == []
 
 
+def test_a_finding_is_json_ready() -> None:
+    finding = the("no-way-back", desk(example("final.toml")))
+    assert finding.to_dict() == {
+        "code": "no-way-back",
+        "severity": "warning",
+        "path": "statuses.closed",
+        "message": finding.message,
+        "remedy": finding.remedy,
+        "story": "open → close",
+        "witness": [step.to_dict() for step in finding.witness],
+    }
+
+
+def test_another_event_of_the_customer_is_no_comment() -> None:
+    policy = desk(
+        {
+            "transitions": [
+                row("comment", "customer", "waiting"),
+                row("agree", "customer", "waiting", "new"),
+                row("comment", "customer", "new", refuse=True),
+                row("nudge", "customer", "new"),
+            ]
+        }
+    )
+    finding = the("comment-stops-no-closure", policy)
+    assert [step.event for step in finding.witness] == ["open", "ask", "comment", "remind", "close_waiting"]
+    assert the("comment-refused", policy).path == "statuses.new"
+
+
+def test_findings_of_one_table_stand_as_it_goes() -> None:
+    same = row("ask", "agent", "new", "waiting")
+    policy = desk(
+        {
+            "transitions": [same] * 12,
+            "statuses": {"zoo": {}, "ark": {}},
+            "roles": ["customer", "agent", "system", "x"],
+        }
+    )
+    assert [finding.path for finding in verify(policy)] == [
+        "roles",
+        "statuses.zoo",
+        "statuses.ark",
+        *(f"transitions[{number}]" for number in range(1, 12)),
+    ]
+
+
+def test_the_story_of_a_closure_without_a_reminder_has_all_that_the_customer_is_told() -> None:
+    told = {"in": ["waiting"], "kind": "notify", "audience": "customer"}
+    policy = desk(
+        {"timers": {"remind": {**told, "after": {"days": 0}}, "again": {**told, "after": {"days": 3}}}}
+    )
+    assert the("closure-without-reminder", policy).story == (
+        "open → ask → remind → 3 days pass → again → 11 days pass → closed by close_waiting"
+    )
+    quick = policy.override({"timers": {"close_waiting": {"notice": False}}})
+    assert the("closure-unwarned-by-outage", quick).story == (
+        "open → ask → 14 days pass unseen → closed by close_waiting, remind and again never sent"
+    )
+
+
+def test_the_notice_of_a_closure_is_for_whatever_stands_before_it_in_each_state() -> None:
+    nudge = {"in": ["parked"], "kind": "remind", "after": {"days": 3}}
+    policy = desk(
+        example("unsaid.toml"),
+        {
+            "statuses": {"parked": {"waiting_on": "customer"}},
+            "timers": {"nudge": nudge, "remind": {"in": ["waiting"]}, "close_waiting": {"notice": False}},
+        },
+    )
+    assert the("closure-unwarned-by-outage", policy).remedy.endswith(
+        "then remind or nudge has to be settled first, and so long before"
+    )
+
+
+def test_each_promise_of_a_text_is_looked_at_and_told_of_once() -> None:
+    parked = {
+        "action_required": "Confirm it, then close the case; confirm it!",
+        "sub_statuses": {"a": {}, "b": {}},
+    }
+    policy = desk({"statuses": {"parked": parked}, "transitions": [row("park", "agent", "new", "parked")]})
+    promises = [finding.message for finding in verify(policy) if finding.code == "promise-not-kept"]
+    assert [message.partition(",")[0] for message in promises] == [
+        "it asks the customer to confirm",
+        "it asks the customer to close",
+    ]
+
+
+def test_an_event_that_begins_the_same_state_again_reopens_nothing() -> None:
+    policy = desk(
+        {
+            "statuses": {"waiting": {"action_required": "Reopen it."}},
+            "transitions": [
+                row("comment", "customer", "waiting", refuse=True),
+                row("again", "customer", "waiting", "waiting"),
+            ],
+        }
+    )
+    assert "promise-not-kept" in codes(policy)
+
+
+def test_a_refusal_is_of_use_where_a_row_below_permits_some_of_it() -> None:
+    rows = [
+        row("take", "agent", "new", needs=["assignee"]),
+        row("audit", "agent", "new", refuse=True),
+        row("audit", "agent", "new", when="assigned"),
+        row("audit", "agent", "waiting"),
+    ]
+    assert [finding.path for finding in verify(desk({"transitions": rows}))] == []
+
+
+def test_two_rows_that_ask_for_the_contrary_leave_nothing_to_a_third() -> None:
+    rows = [
+        row("take", "agent", "new", needs=["assignee"]),
+        row("ask", "agent", "waiting", "waiting", when="assigned"),
+        row("ask", "agent", "waiting", "waiting", when="unassigned"),
+        row("ask", "agent", "waiting", "waiting"),
+    ]
+    finding = the("row-without-effect", desk({"transitions": rows}))
+    assert finding.path == "transitions[3]"
+    assert "transitions[1] and transitions[2] do, which come first" in finding.message
+    assert codes(desk({"transitions": [rows[0], rows[1], rows[3]]})) == []
+
+
 # --- what is shown is so -------------------------------------------------------------------
 
 
