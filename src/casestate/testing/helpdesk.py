@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Final, Protocol, TypeAlias, cast
@@ -48,7 +48,8 @@ class Helpdesk(Protocol):
 
     ``outbox()``
         All reminders and notifications sent so far: for each a `Message`, a pair
-        ``(case_id, timer)`` or anything with these two attributes, such as an `Action`.
+        ``(case_id, timer)``, such as a row of a table, or anything with these two attributes,
+        such as an `Action`.
         Without it states alone are compared.
     ``clone(case_id, new_id, *, by, at)``
         Clone a case, where the policy has the event ``clone``. Refuses as ``handle`` does.
@@ -106,8 +107,8 @@ class HelpdeskError(CasestateError, TypeError):
 def message_parts(message: object) -> tuple[str, str] | None:
     """The case and the timer of a message, in any of its forms; nothing if it is none."""
     parts: tuple[object, ...] = (getattr(message, "case_id", None), getattr(message, "timer", None))
-    if parts == (None, None) and isinstance(message, tuple):
-        parts = cast("tuple[object, ...]", message)
+    if parts == (None, None) and isinstance(message, Sequence):
+        parts = tuple(cast("Sequence[object]", message))
     match parts:
         case (str(case_id), str(timer)):
             return case_id, timer
@@ -151,6 +152,8 @@ def wrong_methods(desk: object, given: Iterable[str]) -> Iterator[Problem]:
                 yield Problem(name, f"is missing: a helpdesk has {signature}")
         elif not callable(method):
             yield Problem(name, f"must be a method, {signature}, not {shown(method)}")
+        elif inspect.iscoroutinefunction(method) or inspect.isasyncgenfunction(method):
+            yield Problem(name, "must not be async: let the adapter run it, with asyncio.run() for example")
         else:
             positional, keywords = calls[name]
             try:

@@ -32,8 +32,9 @@ END: Final = datetime(2400, 1, 1, tzinfo=UTC)
 """No story goes on for longer."""
 ASSIGNEE: Final = "mira"
 
-Scope: TypeAlias = Literal["waiting", "moving", "fresh", "permitted", "any"]
-"""Events that begin a stay in an open state: with timers, any, or new to the case; all permitted; all."""
+Scope: TypeAlias = Literal["waiting", "moving", "fresh", "staying", "permitted", "others", "any"]
+"""Events that begin a stay in an open state: with timers, any, or new to the case; internal ones; all
+permitted; those that only other roles may cause; all."""
 
 
 @attrs.frozen
@@ -113,21 +114,28 @@ class Reference:
         key = (case.state, case.assignee is None, case.previous, been)
         if key not in self._choices:
             permitted: list[Move] = []
+            staying: list[Move] = []
             moving: dict[str, list[Move]] = {}
             for move in self.moves:
                 after = self.after(case, move, case.changed_at)
                 if isinstance(after, CasestateError):
                     continue
                 permitted.append(move)
-                if after.stay > case.stay and not self.policy.is_closed(after.state):
+                if after.stay == case.stay:
+                    staying.append(move)
+                elif not self.policy.is_closed(after.state):
                     moving.setdefault(after.state, []).append(move)
             waiting = {state: moves for state, moves in moving.items() if self.policy.schedules[state]}
+            own, may = set(permitted), {(move.event, move.given) for move in permitted}
+            others = [move for move in self.moves if (move.event, move.given) in may and move not in own]
             fresh = {state: moves for state, moves in moving.items() if state not in been}
             self._choices[key] = {
                 "waiting": _as_often(waiting),
                 "moving": _as_often(moving),
                 "fresh": _as_often(fresh or moving),
+                "staying": staying or permitted,
                 "permitted": permitted,
+                "others": others or self.moves,
                 "any": self.moves,
             }
         return self._choices[key]

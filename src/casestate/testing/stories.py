@@ -202,7 +202,7 @@ class _Bits:
         by_days = any(timer.after.unit != "elapsed" for timer in policy.timers.values())
         self.beginnings = (BEGINNING, None, *[self.hostile] * (4 if by_days else 1))
         waiting, moving, permitted = (self.event(scope, 24) for scope in ("waiting", "moving", "permitted"))
-        fresh = self.event("fresh", 24)
+        fresh, staying, others = (self.event(scope, 24) for scope in ("fresh", "staying", "others"))
         anything = self.event("any", max(1, len(reference.moves)))
         until, wrong_clock, wait, sweep = self.until, self.wrong_clock, self.wait, self.sweep
         bits: list[tuple[int, tuple[_Maker, ...]]] = [
@@ -211,7 +211,12 @@ class _Bits:
             (4, (moving,)),
             (5, (fresh, fresh, fresh, moving)),
             (6, (moving, wait, waiting, wrong_clock, sweep)),
-            (2, (permitted,)),
+            (4, (fresh, fresh, fresh, staying, moving)),
+            (4, (waiting, wait, staying, until, sweep)),
+            (4, (waiting, until, sweep, staying, sweep)),
+            (4, (waiting, until, self.reply)),
+            (5, (permitted,)),
+            (3, (others,)),
             (3, (anything,)),
             (6, (until, sweep)),
             (3, (self.just_before, sweep, until, sweep)),
@@ -224,9 +229,9 @@ class _Bits:
             (1, (self.open,)),
         ]
         if by_days:
-            bits.append((6, (self.at, waiting, self.just_before, sweep, until, sweep)))
+            bits.append((9, (self.at, waiting, self.just_before, sweep, until, sweep)))
         if "collect" in offers:
-            bits += [(4, (until, self.collect, self.reply, self.carry_out))]
+            bits += [(9, (waiting, until, self.collect, self.reply, self.carry_out))]
             bits += [(1, (self.collect,)), (1, (self.carry_out,))]
         if "crash" in offers:
             bits += [(2, (until, self.crash)), (4, (until, self.crash, sweep))]
@@ -317,8 +322,13 @@ def _near(policy: Policy) -> Iterator[datetime]:
     zone = ZoneInfo(calendar.zone)
     dates = [day for day in calendar.holidays if isinstance(day, date)]
     found = [datetime.combine(day, time(), zone).astimezone(UTC) for day in dates]
-    found += [turn for turn in turns(calendar.zone) if turn.year > 2000]
-    yield from found or [turn for name in SERVERS for turn in turns(name)]
+    found += _turns(calendar.zone)
+    yield from found or [turn for name in SERVERS for turn in _turns(name)]
+
+
+def _turns(zone: str) -> list[datetime]:
+    """The turns of the clocks of a zone in this century: no desk is older."""
+    return [turn for turn in turns(zone) if turn.year > 2000]
 
 
 def stories(reference: Reference, offers: Iterable[str] = OPTIONAL) -> st.SearchStrategy[Story]:
@@ -343,8 +353,9 @@ def simpler(beginning: datetime, done: Sequence[Told]) -> Iterator[Story]:
     for steps in ways:
         for place in range(len(steps) - 1, 0, -1):
             yield Story(done[place].began, steps[place:])
-        if beginning != BEGINNING:
-            yield Story(BEGINNING, steps)
+        for plain in (BEGINNING, beginning.replace(hour=9, minute=0, second=0, microsecond=0)):
+            if beginning != plain:
+                yield Story(plain, steps)
         for gone in range(len(steps)):
             yield Story(beginning, _without(steps, gone))
     for steps in ways:

@@ -31,6 +31,7 @@ _T = TypeVar("_T")
 TICK: Final = timedelta(microseconds=1)
 EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_CASES: Final = 4
+_HOW_TO_REFUSE: Final = "a desk that refuses returns False, or raises Refused"
 
 
 class Step(Protocol):
@@ -290,12 +291,16 @@ class Telling:
             says = f"permits this: {case_id} is in {after.state} then"
         cause: Exception | None = None
         try:
-            accepted = call() is not False
+            returned = call()
+            accepted = returned is not False
             answer = "accepted it" if accepted else "refused it (returned False)"
+            if accepted and returned is not None and returned is not True:
+                answer += f" (returned {shown(returned)}; {_HOW_TO_REFUSE})"
         except (CasestateError, Refused) as error:
             accepted, answer, cause = False, f"refused it ({_raised(error)})", error
         except Exception as error:  # noqa: BLE001 - a desk may raise anything
-            self.part([says], [_raised(error)], error)
+            hint = "" if permitted else f" ({_HOW_TO_REFUSE})"
+            self.part([says], [f"{_raised(error)}{hint}"], error)
         if accepted != permitted:
             self.part([says], [answer], cause)
 
@@ -334,7 +339,8 @@ class Telling:
         for message in self.asked("there is an outbox to look into", lambda: list(self.desk.outbox())):
             parts = message_parts(message)
             if parts is None:
-                self.part(["a message is of a case and a timer"], [f"has {shown(message)} in its outbox"])
+                wanted = "a message is a Message, a pair (case_id, timer), or has these two attributes"
+                self.part([wanted], [f"has {shown(message)} in its outbox"])
             case_id, timer = parts
             says = ""
             if case_id not in sent:
