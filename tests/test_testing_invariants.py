@@ -720,7 +720,7 @@ def test_an_event_may_be_called_migrate(robotic: Policy) -> None:
         (None, "history: must be an iterable of Change entries, or a Case, not None"),
         ("C-1", "not 'C-1'"),
         ({"C-1": ()}, "not {'C-1': ()}"),
-        ([1, "x"], "history: 2 problems\n  - [0]: must be one of Change entries, or a Case, not 1"),
+        ([1, "x"], "history: 2 problems\n  - [0]: must be a Change, not 1"),
     ],
 )
 def test_what_is_no_history_is_named(check: str, history: object, words: str) -> None:
@@ -783,5 +783,5 @@ def test_what_are_no_actions_is_named(actions: object) -> None:
     for check in (KIT.assert_no_duplicates, KIT.assert_one_action_a_case):
         with pytest.raises(CaseDataError, match=r"actions: .*must be .*Action objects"):
             check(actions)
-    with pytest.raises(CaseDataError, match="must be one of Action objects, not 'C-1:2:close'"):
+    with pytest.raises(CaseDataError, match="must be an Action, not 'C-1:2:close'"):
         KIT.assert_one_action_a_case(["C-1:2:close"])

@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
 from functools import lru_cache
+from types import MappingProxyType
 from typing import Any, Final, NoReturn, cast
 
 import attrs
@@ -48,6 +49,7 @@ __all__ = [
 
 _MOST_TOLD: Final = 12
 """The entries that a story tells before the one that it is about."""
+_ONE: Final[Mapping[type, str]] = MappingProxyType({Action: "an Action", Change: "a Change", str: "a key"})
 
 
 # --- stories -----------------------------------------------------------------
@@ -103,8 +105,9 @@ def _each(values: object, what: str, kinds: tuple[type, ...], wanted: str) -> tu
     if not _is_iterable(values):
         raise _wrong(what, "", f"must be an iterable of {wanted}, not {shown(values)}")
     entries = tuple(cast("Iterable[object]", values))
+    names = " or ".join(_ONE[kind] for kind in kinds)
     problems = [
-        Problem(f"[{number}]", f"must be one of {wanted}, not {shown(entry)}")
+        Problem(f"[{number}]", f"must be {names}, not {shown(entry)}")
         for number, entry in enumerate(entries)
         if not isinstance(entry, kinds)
     ]
