@@ -421,10 +421,11 @@ def test_the_way_that_is_told_has_the_fewest_steps_those_of_timers_counted() -> 
             "format": 1,
             "name": "p",
             "initial": "a",
-            "statuses": {"a": {}, "b": {}, "c": {}},
+            "statuses": {"a": {}, "b": {}, "c": {}, "d": {}},
             "transitions": [
                 {"event": "on", "by": ["agent"], "from": ["a"], "to": "c"},
                 {"event": "on", "by": ["agent"], "from": ["c"], "to": "b"},
+                {"event": "on", "by": ["agent"], "from": ["b"], "to": "d"},
             ],
             "timers": {
                 "one": {"in": ["a"], "kind": "notify", "after": {"days": 1}},
@@ -438,6 +439,7 @@ def test_the_way_that_is_told_has_the_fewest_steps_those_of_timers_counted() -> 
         "open",
         "open → on",
         "open → on → on",
+        "open → on → on → on",
     ]
 
 
@@ -452,3 +454,43 @@ def test_a_witness_is_the_life_of_one_case_whose_clones_are_counted() -> None:
 def test_what_is_no_step_is_shown() -> None:
     with pytest.raises(CaseDataError, match=r"^witness: \[0\]: must be an Occurrence, not 'open'$"):
         retrace(Workflow(policies.SUB_STATUS), ["open"])  # type: ignore[list-item]
+
+
+def test_only_a_row_back_leads_to_where_a_case_came_from() -> None:
+    explored = Exploration(policies.OPEN_RESOLVED)
+    here = Configuration("pending_customer", assigned=True, previous="in_progress")
+    ways = {(edge.event, edge.by, edge.to, there.state) for edge, there in explored.ways_on(here)}
+    assert ways == {
+        ("assign", "agent", None, "pending_customer"),
+        ("ask", "agent", "pending_customer", "pending_customer"),
+        ("resume", "agent", "in_progress", "in_progress"),
+        ("comment", "customer", "in_progress", "in_progress"),
+        ("note", "agent", None, "pending_customer"),
+        ("resolve", "agent", "resolved", "resolved"),
+        ("resolve", "customer", "resolved", "resolved"),
+        ("close", "customer", "closed", "closed"),
+        ("close_pending", "system", "closed", "closed"),
+    }
+
+
+def test_what_comes_by_itself_is_done_by_the_system() -> None:
+    explored = Exploration(policies.SUB_STATUS)
+    _, witness = explored.tell(
+        Configuration("closed", assigned=False, previous=None), lambda life: life.settles(0)
+    )
+    assert [(step.event, step.by, step.timer) for step in witness] == [
+        ("open", "system", False),
+        ("close", "agent", False),
+        ("notify_closed", "system", True),
+    ]
+
+
+def test_what_fires_on_some_days_only_counts_as_firing() -> None:
+    found = firing({"one": {"business_days": 8}, "to_b": {"days": 11}})
+    assert found.jumps == {0: (0, 1), 1: (1,)}
+    assert (found.fired, found.tried) == ({0: 157, 1: 365}, 365)
+
+
+def test_of_three_timers_of_one_kind_the_second_may_meet_the_third() -> None:
+    found = firing({"one": {"calendar_days": 3}, "two": {"calendar_days": 5}, "three": {"calendar_days": 5}})
+    assert [found.is_never(index) for index in range(3)] == [False, True, False]

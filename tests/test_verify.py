@@ -261,6 +261,8 @@ def test_what_is_no_policy_is_refused_with_what_to_give(wrong: object) -> None:
     with pytest.raises(PolicyError, match="must be a Policy") as caught:
         verify(wrong)  # type: ignore[arg-type]
     assert [problem.path for problem in caught.value.problems] == ["policy"]
+    assert str(caught.value).startswith("verify: ")
+    assert repr(wrong)[:100] in str(caught.value)
 
 
 def test_findings_stand_in_the_order_of_the_file_and_errors_first() -> None:
@@ -610,6 +612,7 @@ def test_a_timer_longer_than_time_goes_on_never_fires() -> None:
     policy = desk({"timers": {"jubilee": {"in": ["new"], "kind": "notify", "after": {"days": 3_000_000}}}})
     finding = the("timer-never-fires", policy)
     assert finding.message == "jubilee never fires in new: time does not go on for so long"
+    assert (finding.path, finding.remedy) == ("timers.jubilee.after", "make it shorter")
     assert finding.witness == ()
 
 
@@ -688,7 +691,10 @@ def test_a_notice_longer_than_time_goes_on_is_to_blame_for_what_it_holds_back() 
 
 def test_a_policy_in_which_nothing_is_closed_is_told_so_once() -> None:
     policy = Policy.from_dict({"format": 1, "name": "open", "initial": "a", "statuses": {"a": {}, "b": {}}})
-    assert the("no-way-to-close", policy).path == "statuses"
+    finding = the("no-way-to-close", policy)
+    assert finding.path == "statuses"
+    assert finding.message == "no status is closed, so that no case ever ends"
+    assert finding.remedy == "say closed = true of the status in which a case has ended"
 
 
 def test_a_status_none_of_whose_sub_statuses_is_reached_is_told_of_once() -> None:
@@ -711,6 +717,10 @@ def test_a_sub_status_says_what_its_status_says_unless_it_says_otherwise() -> No
 
 
 def test_a_refusal_of_what_nothing_permits_has_no_effect() -> None:
+    both = {**row("close", "customer", "new", refuse=True), "by": ["customer", "system"]}
+    finding = the("row-without-effect", desk({"transitions": [both]}))
+    assert finding.message.startswith("'close' by customer or system is refused here")
+    assert finding.remedy == "leave it out, or move it above the row that it is to refuse"
     useless = row("close", "customer", "new", refuse=True)
     assert the("row-without-effect", desk({"transitions": [useless]})).message == (
         "'close' by customer is refused here, but no row below would permit it"
