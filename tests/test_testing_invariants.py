@@ -781,7 +781,7 @@ def test_only_a_case_of_the_policy_has_a_history_that_is_legal(warned: Case) -> 
 @pytest.mark.parametrize("actions", [None, "C-1:2:close", {"C-1:2:close": 1}, [None]])
 def test_what_are_no_actions_is_named(actions: object) -> None:
     for check in (KIT.assert_no_duplicates, KIT.assert_one_action_a_case):
-        with pytest.raises(CaseDataError, match=r"actions: .*must be .*Action objects"):
+        with pytest.raises(CaseDataError, match=r"actions: .*must be .*Action"):
             check(actions)
     with pytest.raises(CaseDataError, match="must be an Action, not 'C-1:2:close'"):
         KIT.assert_one_action_a_case(["C-1:2:close"])
