@@ -163,7 +163,7 @@ class Workflow:
         Raises what `apply` raises, and `CaseDataError` for an id that is none or taken.
         """
         step = self._step(self._table.steps, case, CLONE, by)
-        if new_id in (case.id, *case.clones) or (new_id is not None and new_id == case.cloned_from):
+        if new_id in (case.id, *case.clones, case.cloned_from or case.id):
             raise CaseDataError(f"case {case.id!r}", [Problem("clones", f"the id {new_id!r} is taken")])
         moment = self._not_before(case, at, actor)
         clone = attrs.evolve(self.open(new_id, at=moment), cloned_from=case.id)
@@ -219,7 +219,7 @@ class Workflow:
             return error
         if event not in self._policy.events:
             return UnknownEvent(event, self._policy.events, f"case {case.id!r}")
-        permitted = None if by is None else self._permitted(case, by)
+        permitted = self._permitted(case, by) if isinstance(by, str) else None
         if permitted is None:
             return UnknownRole(by, self._policy.roles, f"case {case.id!r}")
         if event == CLONE and event in permitted:
