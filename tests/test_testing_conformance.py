@@ -504,6 +504,15 @@ class LosesALateReply(Desk):
         return super().handle(case_id, event, by=by, at=at, **given)
 
 
+class ClosesWhatNoTimerCloses(Desk):
+    def sweep(self, now: datetime, /) -> object:
+        super().sweep(now)
+        for case_id, case in self.cases.items():
+            if case.state == "pending.development" and now - case.entered_at > 60 * DAY:
+                self.cases[case_id] = self.workflow.apply(case, "close", by="agent", at=now)
+        return None
+
+
 class LetsAgentsClose(Desk):
     def handle(self, case_id: str, event: str, /, *, by: str, at: datetime, **given: Given) -> object:
         by = "customer" if event == "close" else by
@@ -671,6 +680,15 @@ the policy: C-1 is in closed
 
 the policy: C-1 is in new
 """,
+        ),
+        (
+            "sub_status",
+            ClosesWhatNoTimerCloses,
+            """
+    sweep: nothing is due
+
+the policy: C-1 is in pending.development
+your desk:  C-1 is in closed""",
         ),
         (
             "open_resolved",

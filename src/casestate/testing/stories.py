@@ -200,6 +200,7 @@ class _Bits:
         self.waits += [timedelta(hours=1), timedelta(minutes=1), TICK]
         self.near = tuple(_near(policy))
         by_days = any(timer.after.unit != "elapsed" for timer in policy.timers.values())
+        self.longest = 90 if by_days else 400  # an outage leads away from the holidays
         self.beginnings = (BEGINNING, None, *[self.hostile] * (4 if by_days else 1))
         waiting, moving, permitted = (self.event(scope, 24) for scope in ("waiting", "moving", "permitted"))
         fresh, staying, others = (self.event(scope, 24) for scope in ("fresh", "staying", "others"))
@@ -222,7 +223,7 @@ class _Bits:
             (3, (self.just_before, sweep, until, sweep)),
             (4, (wrong_clock, sweep)),
             (4, (wait, sweep)),
-            (2, (self.outage, sweep)),
+            (3, (moving, self.outage, sweep)),
             (4, (sweep,)),
             (1, (until,)),
             (2, (wait,)),
@@ -283,7 +284,7 @@ class _Bits:
         return _WrongClock(digits.one_of(_WHICH), digits.one_of(_NUDGES))
 
     def outage(self, digits: _Digits, _: int) -> Step:
-        return _Outage(1 + digits.below(90))
+        return _Outage(1 + digits.below(self.longest))
 
     def at(self, digits: _Digits, _: int) -> Step:
         return _At(self.hostile(digits))
