@@ -379,7 +379,8 @@ def test_what_depends_on_the_assignee_says_so(desk: Policy, row: dict[str, objec
 
 def test_what_depends_on_the_previous_state_says_so(desk: Policy) -> None:
     without = without_rows(desk, 2)
-    [lost] = compare(desk, without)
+    deaf, lost = compare(desk, without)
+    assert deaf.code == "reply-no-longer-stops"
     assert lost.message == (
         "customer may no longer reply in waiting.customer and waiting.vendor without a previous state: "
         "it led to new"
@@ -1116,6 +1117,19 @@ def test_findings_stand_gravest_first_and_are_whole(one: Policy, other: Policy) 
         assert finding.message
         assert bool(finding.remedy) == (finding.severity != "note")
         assert finding.path
+
+
+def test_a_reply_that_stops_a_closure_no_more_is_an_error_once() -> None:
+    deaf_row = {"event": "comment", "by": "customer", "from": "pending_customer"}
+    old = built_in.OPEN_RESOLVED
+    deaf = old.override({"transitions": [deaf_row]})
+    finding = the("reply-no-longer-stops", compare(old, deaf))
+    assert (finding.severity, finding.path) == ("error", "timers.close_pending")
+    assert "comment by the customer changes nothing" in finding.story
+    for before, after in ((deaf, old), (deaf, deaf.override({"name": "deaf"}))):
+        assert "reply-no-longer-stops" not in codes(compare(before, after))
+    without = deaf.override({"timers": {"close_pending": False}})
+    assert "reply-no-longer-stops" not in codes(compare(old, without))
 
 
 # --- arguments, and the page ----------------------------------------------------------

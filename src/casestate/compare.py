@@ -24,7 +24,7 @@ from casestate.explore import START, Exploration
 from casestate.machine import compile_table
 from casestate.policy import CLONE, PREVIOUS, SYSTEM, Policy
 from casestate.schedule import Schedule
-from casestate.verify import Finding, Occurrence, Severity
+from casestate.verify import COMMENT, CUSTOMER, Finding, Occurrence, Severity, verify
 
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ CODES: Final[Mapping[str, Severity]] = MappingProxyType(
         "closes-sooner": "error",
         "closes-sooner-after-outage": "error",
         "less-warning": "error",
+        "reply-no-longer-stops": "error",
         "state-closed": "error",
         "name-changed": "warning",
         "state-gone": "warning",
@@ -74,6 +75,8 @@ but a warning: its workflow refuses them until `Workflow.migrate` has seen to th
 IN_FORCE: Final = "in-force"
 """The step of a witness at which the new version takes over; no event can be called so."""
 
+_DEAF: Final = "comment-stops-no-closure"
+"""What `verify` says of a closure that a reply does not stop."""
 _OLD: Final = "old."
 """What a path begins with that leads into the old version."""
 _TEXTS: Final = ("label", "meaning", "action_required", "waiting_on")
@@ -105,6 +108,7 @@ _MIGRATE: Final = (
     "it begins a new stay where a closure would come sooner"
 )
 
+_Steps: TypeAlias = "Mapping[tuple[str, str, str], tuple[Step | None, ...]]"
 _Change: TypeAlias = tuple[str, str | None, str | None]
 """An event, what it did, and what it does; none for a refusal."""
 
@@ -200,7 +204,43 @@ class _Versions:
         yield from self.settled_timers()
         yield from self.calendars()
         yield from self.texts()
+        yield from self.replies()
         yield from _Flights(self).findings()
+
+    def replies(self) -> Iterator[Finding]:
+        """Closures that a customer's reply has stopped, and stops no more."""
+        lost: dict[str, list[str]] = {}
+        for state in self.both:
+            timers = self.new.schedules[state]
+            closes = timers and timers[-1].kind == "close" and not self.new.is_closed(state)
+            if closes and self.stopping(0, state) - self.stopping(1, state):
+                lost.setdefault(timers[-1].name, []).append(state)
+        told = {found.path: found.story for found in verify(self.new) if found.code == _DEAF} if lost else {}
+        for name, states in lost.items():
+            yield _finding(
+                "reply-no-longer-stops",
+                f"timers.{name}",
+                f"{name} closes {_and(states)} in spite of a reply, which began a new stay before",
+                "let a reply lead on from there, to where support reads it",
+                story=told.get(f"timers.{name}", ""),
+            )
+
+    def stopping(self, version: int, state: str) -> set[int]:
+        """The contexts in which a customer's reply leads from a state to a new stay in an open one."""
+        policy = (self.old, self.new)[version]
+        replies = {row.event for row in policy.transitions if CUSTOMER in row.by and not row.refuse}
+        return {
+            index
+            for event in ({COMMENT} if COMMENT in replies else replies)
+            for index, step in enumerate(self.tables[version].get((state, event, CUSTOMER), ()))
+            if step is not None
+            and any(not policy.is_closed(to[2]) for to in (step.to, *step.choices.values()) if to is not None)
+        }
+
+    @cached_property
+    def tables(self) -> tuple[_Steps, _Steps]:
+        """What events do under either version."""
+        return compile_table(self.old).steps, compile_table(self.new).steps
 
     def said(self, states: Sequence[str]) -> str:
         """Some of the states that both versions have, as a sentence says them."""
@@ -305,7 +345,7 @@ class _Versions:
 
     def changes(self) -> Iterator[tuple[_Change, tuple[int, ...], str, tuple[str, ...]]]:
         """What an event does otherwise: in which contexts, by which role, in which states."""
-        tables = compile_table(self.old).steps, compile_table(self.new).steps
+        tables = self.tables
         refused = (None,) * len(_CONTEXTS)
         for event in dict.fromkeys((*self.new.events, *self.old.events)):
             for role in (role for role in self.new.roles if role in self.old.roles):
