@@ -1215,7 +1215,8 @@ class Search:
             default=1,
         )
         recent = [change for change in case.history if change.stay >= begun]
-        if not any(self.tells(change) for change in recent):
+        # Without a customer by that name, nobody knows who is told.
+        if not self.found["no-customer"] and not any(self.tells(change) for change in recent):
             assert path in self.found["closure-unannounced"] | self.found["closure-unwarned-by-outage"]
         written = any(
             change.event == "comment" and change.by == "customer" and change.stay == case.stay
