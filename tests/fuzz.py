@@ -289,7 +289,7 @@ def table(chance: Random) -> dict[Any, object]:
     """A table of anything."""
     made: dict[Any, object] = {}
     for _ in range(chance.randint(1, 3)):
-        with suppress(Mischief):  # two keys are compared
+        with suppress(Mischief, RecursionError):  # two keys are compared, and they may be deep
             made[key(chance)] = hostile(chance)
     return made
 
