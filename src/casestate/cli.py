@@ -46,7 +46,7 @@ from casestate.rows import (
     of_case,
     opened,
 )
-from casestate.verify import Finding, verify
+from casestate.verify import Finding, Report, verify
 from casestate.workflow import Explanation, Workflow
 
 
@@ -503,14 +503,8 @@ def _invalid(error: PolicyError) -> dict[str, object]:
         )
         for problem in error.problems
     ]
-    return {
-        "policy": error.subject,
-        "errors": len(findings),
-        "warnings": 0,
-        "configurations": 0,
-        "changes": 0,
-        "findings": [finding.to_dict() for finding in findings],
-    }
+    report = Report(policy=error.subject, findings=tuple(findings), configurations=0, changes=0)
+    return report.to_dict()
 
 
 def _write_json(data: object) -> None:

@@ -21,8 +21,8 @@ import attrs
 from casestate.calendars import WEEKDAYS, Calendar, Length
 from casestate.errors import PolicyError, Problem, one_of, shown
 from casestate.explore import START, Exploration
-from casestate.machine import compile_table
-from casestate.policy import CLONE, PREVIOUS, SYSTEM, Policy
+from casestate.machine import CONTEXTS, compile_table
+from casestate.policy import CLONE, SYSTEM, TEXTS, Policy, base_name, state_path
 from casestate.schedule import Schedule
 from casestate.verify import COMMENT, CUSTOMER, Finding, Occurrence, Severity, verify
 
@@ -79,8 +79,6 @@ _DEAF: Final = "comment-stops-no-closure"
 """What `verify` says of a closure that a reply does not stop."""
 _OLD: Final = "old."
 """What a path begins with that leads into the old version."""
-_TEXTS: Final = ("label", "meaning", "action_required", "waiting_on")
-_CONTEXTS: Final = tuple((assigned, previous) for assigned in (False, True) for previous in (False, True))
 _WHEN: Final[Mapping[tuple[int, ...], str]] = MappingProxyType(
     {
         (0, 1, 2, 3): "",
@@ -279,13 +277,13 @@ class _Versions:
         for state in new.states:
             if state not in old.states:
                 yield _finding(
-                    "state-gained", _state_path(state), f"{state} is new, with its transitions and timers"
+                    "state-gained", state_path(state), f"{state} is new, with its transitions and timers"
                 )
         for state in old.states:
             if state not in new.states:
                 yield _finding(
                     "state-gone",
-                    _OLD + _state_path(state),
+                    _OLD + state_path(state),
                     f"{state} is gone: a case that is in it cannot be read any more",
                     "move the cases that are in it to another state: "
                     f"Workflow(old).migrate(case, Workflow(new), states={{{state!r}: …}})",
@@ -346,14 +344,14 @@ class _Versions:
     def changes(self) -> Iterator[tuple[_Change, tuple[int, ...], str, tuple[str, ...]]]:
         """What an event does otherwise: in which contexts, by which role, in which states."""
         tables = self.tables
-        refused = (None,) * len(_CONTEXTS)
+        refused = (None,) * len(CONTEXTS)
         for event in dict.fromkeys((*self.new.events, *self.old.events)):
             for role in (role for role in self.new.roles if role in self.old.roles):
                 found: dict[tuple[_Change, tuple[int, ...]], list[str]] = {}
                 for state in self.both:
                     before, after = (table.get((state, event, role), refused) for table in tables)
                     contexts: dict[_Change, list[int]] = {}
-                    for index in range(len(_CONTEXTS)):
+                    for index in range(len(CONTEXTS)):
                         change = event, _meaning(before[index]), _meaning(after[index])
                         contexts.setdefault(change, []).append(index)
                     for change, indices in contexts.items():
@@ -368,7 +366,7 @@ class _Versions:
         """What each timer means in a state."""
         found: dict[str, list[Timer]] = {}
         for timer in policy.schedules[state]:
-            found.setdefault(timer.name.partition("#")[0], []).append(timer)
+            found.setdefault(base_name(timer.name), []).append(timer)
         return {name: self.fact(timers) for name, timers in found.items()}
 
     def fact(self, timers: Sequence[Timer]) -> _Fact:
@@ -447,7 +445,7 @@ class _Versions:
             now = {timer.name: timer for timer in self.new.schedules[state]}
             gone: dict[tuple[str, str], list[str]] = {}
             for timer in self.old.schedules[state]:
-                base = timer.name.partition("#")[0]
+                base = base_name(timer.name)
                 if timer.to is not None:
                     continue
                 if timer.name not in now:
@@ -514,7 +512,7 @@ class _Versions:
 
 
 def _texts(path: str, name: str, before: Status, after: Status) -> Iterator[Finding]:
-    for key in _TEXTS:
+    for key in TEXTS:
         old_text, new_text = getattr(before, key), getattr(after, key)
         if old_text != new_text:
             here = f"{path}.{key}"
@@ -527,11 +525,6 @@ def _texts(path: str, name: str, before: Status, after: Status) -> Iterator[Find
 
 def _text(text: str | None) -> str:
     return "nothing" if text is None else shown(text)
-
-
-def _state_path(state: str) -> str:
-    status, _, sub_status = state.partition(".")
-    return f"statuses.{status}" + (f".sub_statuses.{sub_status}" if sub_status else "")
 
 
 def _weekend(weekend: Iterable[str]) -> str:
@@ -583,21 +576,19 @@ def _when(contexts: tuple[int, ...]) -> str:
         return _WHEN[contexts]
     return " or".join(
         f"{_WHEN[2, 3] if assigned else _WHEN[0, 1]} and{_WHEN[1, 3] if previous else _WHEN[0, 2]}"
-        for assigned, previous in (_CONTEXTS[index] for index in contexts)
+        for assigned, previous in (CONTEXTS[index] for index in contexts)
     )
 
 
 def _row_path(policy: Policy, state: str, event: str, role: str, index: int) -> str:
     """The path of the row that decides about an event; nothing if no row does."""
-    assigned, previous = _CONTEXTS[index]
+    assigned, previous = CONTEXTS[index]
     return next(
         (
             f"transitions[{number}]"
             for number, row in enumerate(policy.transitions)
             if row.event == event
-            and role in row.by
-            and (row.when is None or (row.when == "assigned") == assigned)
-            and (row.to != PREVIOUS or previous)
+            and row.matches(by=role, assigned=assigned, previous=previous)
             and state in policy.matching(row.from_)
         ),
         "",
@@ -1033,7 +1024,7 @@ class _Flights:
             message += f" not told before the closure any more; so far it was, {before} before"
         kept = {name for _, name in case.after}
         names = [name for _, name in case.before]
-        name = next((name for name in names if name not in kept), names[0]).partition("#")[0]
+        name = base_name(next((name for name in names if name not in kept), names[0]))
         path = f"timers.{name}"
         return _finding(
             code,

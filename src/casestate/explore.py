@@ -234,6 +234,10 @@ class Firing:
                     ways[one + 1] = way
         return ways.get(index + 1, ())
 
+    def leading_away(self, *, fewest: bool = True, but: Collection[int] = ()) -> tuple[int, ...]:
+        """The timers to be settled until the last one is, where that moves the case away; as `leading_to`."""
+        return self.leading_to(len(self.schedule.timers) - 1, fewest=fewest, but=but)
+
 
 # --- where a case can be -----------------------------------------------------
 
@@ -310,8 +314,7 @@ class Exploration:
             for edge, there in self.ways_on(here):
                 cost = steps + 1
                 if edge.row is None:
-                    firing = self.firings[here.state]
-                    cost = steps + len(firing.leading_to(len(firing.schedule.timers) - 1))
+                    cost = steps + len(self.firings[here.state].leading_away())
                 if cost < nearest.get(there, cost + 1):
                     nearest[there] = cost
                     number += 1
@@ -420,8 +423,7 @@ class Life:
 
     def moves(self) -> None:
         """Settle the fewest timers up to the one that moves the case."""
-        firing = self._exploration.firings[self.case.state]
-        for index in firing.leading_to(len(firing.schedule.timers) - 1):
+        for index in self._exploration.firings[self.case.state].leading_away():
             self.settles(index)
 
     def cannot_return(self, index: int) -> None:

@@ -27,12 +27,13 @@ if TYPE_CHECKING:
 
     from casestate.policy import Policy, Transition
 
-__all__ = ["Step", "Table", "Target", "compile_table", "context", "live", "target"]
+__all__ = ["CONTEXTS", "Step", "Table", "Target", "compile_table", "context", "live", "target"]
 
 Target: TypeAlias = tuple[str, str | None, str, str]
 """Where a row leads: status, sub-status, state, and the `standing` of a case that enters it."""
 
-_CONTEXTS: Final = tuple((assigned, previous) for assigned in (False, True) for previous in (False, True))
+CONTEXTS: Final = tuple((assigned, previous) for assigned in (False, True) for previous in (False, True))
+"""What `context` counts: whether a case is assigned, and has a previous state."""
 
 
 class Step:
@@ -228,7 +229,7 @@ def compile_table(policy: Policy) -> Table:
     machine = live(policy)
     steps: dict[tuple[str, str, str], tuple[Step | None, ...]] = {}
     permitted: dict[tuple[str, str | None], list[set[str]]] = {
-        (state, role): [set() for _ in _CONTEXTS] for state in policy.states for role in (None, *policy.roles)
+        (state, role): [set() for _ in CONTEXTS] for state in policy.states for role in (None, *policy.roles)
     }
     for event in policy.events:
         for state in policy.states:
@@ -238,7 +239,7 @@ def compile_table(policy: Policy) -> Table:
             for role in dict.fromkeys(role for guard in guards for role in guard.row.by):
                 found = tuple(
                     _first(guards, role, assigned=assigned, previous=previous)
-                    for assigned, previous in _CONTEXTS
+                    for assigned, previous in CONTEXTS
                 )
                 steps[state, event, role] = found
                 for index, step in enumerate(found):

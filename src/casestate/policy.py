@@ -48,11 +48,23 @@ _DATE: Final = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 _SECONDS: Final = {"weeks": 604_800, "days": 86_400, "hours": 3_600, "minutes": 60, "seconds": 1}
 _CALENDAR_UNITS: Final[tuple[Unit, ...]] = ("calendar_days", "business_days")
 _LONGEST_DAYS: Final = date.max.toordinal()
-_TEXTS: Final = ("label", "meaning", "action_required", "waiting_on")
+TEXTS: Final = ("label", "meaning", "action_required", "waiting_on")
+"""What a status says to people."""
 _ANY_LENGTH: Final = Length("elapsed", 1)
 """Stands for a length that could not be read and has been reported."""
 _TOO_LONG: Final = "can never come due: it is longer than time goes on (the year 9999)"
 _VALUES: Final = ("after", "notice", "repeat")
+
+
+def base_name(timer: str) -> str:
+    """The name that a timer has in the policy file: that of a repeated one without its number."""
+    return timer.partition("#")[0]
+
+
+def state_path(state: str) -> str:
+    """The place of a state in the policy file: also that of a status with sub-statuses."""
+    status, _, sub_status = state.partition(".")
+    return f"statuses.{status}.sub_statuses.{sub_status}" if sub_status else f"statuses.{status}"
 
 
 def _in_order(table: Mapping[str, object]) -> tuple[tuple[str, object], ...]:
@@ -284,7 +296,7 @@ def _with_kinds(timers: Mapping[str, Timer], statuses: Mapping[str, Status]) -> 
 
 
 def _status_dict(status: Status) -> dict[str, object]:
-    data: dict[str, object] = {text: value for text in _TEXTS if (value := getattr(status, text)) is not None}
+    data: dict[str, object] = {text: value for text in TEXTS if (value := getattr(status, text)) is not None}
     if status.closed:
         data["closed"] = True
     if status.sub_statuses:
@@ -413,7 +425,7 @@ class _Checks:
     def states_are_known(self) -> bool:
         """Whether what is wrong with the statuses, if anything, is in their texts only."""
         return all(
-            path and (path.partition(".")[0] != "statuses" or path.rpartition(".")[2] in _TEXTS)
+            path and (path.partition(".")[0] != "statuses" or path.rpartition(".")[2] in TEXTS)
             for path in self.broken
         )
 
@@ -465,7 +477,7 @@ class _Checks:
             mover = next((timer for timer in schedule if timer.to is not None), None)
             if mover is not None:
                 for after in schedule[schedule.index(mover) + 1 :]:
-                    late.setdefault((after.name.partition("#")[0], mover.name), []).append(state)
+                    late.setdefault((base_name(after.name), mover.name), []).append(state)
         for name, states in first.items():
             yield Problem(
                 f"timers.{name}.notice",
@@ -599,10 +611,10 @@ class _Reader:
         return value
 
     def status(self, name: str, data: object, path: str) -> Status:
-        return self.described(name, self.table(data, path, (*_TEXTS, "closed", "sub_statuses")), path)
+        return self.described(name, self.table(data, path, (*TEXTS, "closed", "sub_statuses")), path)
 
     def sub_status(self, name: str, data: object, path: str) -> Status:
-        return self.described(name, self.table(data, path, _TEXTS), path)
+        return self.described(name, self.table(data, path, TEXTS), path)
 
     def described(self, name: str, table: Mapping[str, object], path: str) -> Status:
         label = self.optional(table, "label", path, self.text)

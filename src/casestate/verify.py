@@ -22,8 +22,8 @@ import attrs
 
 from casestate.errors import PolicyError, Problem, one_of, shown
 from casestate.explore import START, Configuration, Edge, Exploration, Life, Occurrence, retrace
-from casestate.machine import context
-from casestate.policy import CLONE, PREVIOUS, SYSTEM, Policy
+from casestate.machine import CONTEXTS, context
+from casestate.policy import CLONE, PREVIOUS, SYSTEM, Policy, base_name, state_path
 
 
 if TYPE_CHECKING:
@@ -170,12 +170,6 @@ def verify(policy: Policy) -> Report:
     return _Verifier(policy).report()
 
 
-def _place(state: str) -> str:
-    """The path of a state in the policy file."""
-    status, _, sub_status = state.partition(".")
-    return f"statuses.{status}.sub_statuses.{sub_status}" if sub_status else f"statuses.{status}"
-
-
 class _Verifier:
     """Everything that is to be said of one policy."""
 
@@ -266,8 +260,8 @@ class _Verifier:
         own: str | None = getattr(self.policy.described(state), text)
         status = state.partition(".")[0]
         if own is not None or "." not in state:
-            return own, f"{_place(state)}.{text}"
-        return getattr(self.policy.statuses[status], text), f"{_place(status)}.{text}"
+            return own, f"{state_path(state)}.{text}"
+        return getattr(self.policy.statuses[status], text), f"{state_path(status)}.{text}"
 
     def closing(self) -> Iterator[tuple[str, Timer]]:
         """The open states that a case can come to and a timer closes, in the order of the policy's timers."""
@@ -328,7 +322,7 @@ class _Verifier:
             for place in (name,) if lost == states else lost:
                 yield self.found(
                     "state-unreachable",
-                    _place(place),
+                    state_path(place),
                     f"no case can come to {place}: nothing leads there from {self.policy.initial}",
                     "let a row or a timer lead there, or leave it out",
                 )
@@ -355,7 +349,7 @@ class _Verifier:
         for state, here, which in self.nearest(lambda here: here not in closable):
             yield self.found(
                 "no-way-to-close",
-                _place(state),
+                state_path(state),
                 f"a case in {state}{which} can never be closed: whatever happens to it, it stays open",
                 "let an event or a timer lead on to a closed status",
                 self.all.tell(here),
@@ -364,7 +358,7 @@ class _Verifier:
             mover = self.firings[state].schedule.timers[-1]
             yield self.found(
                 "only-time-leads-on",
-                _place(state),
+                state_path(state),
                 f"nobody can move a case on from {state}{which}: only {mover.name} does, after {mover.after}",
                 "let an event of an agent or of the customer lead on as well",
                 self.all.tell(here, Life.moves),
@@ -464,7 +458,7 @@ class _Verifier:
         row = rows[number]
         for state in states:
             others = [other for other in self.numbers[row.event, state] if other < number]
-            for role, assigned, previous in product(row.by, (False, True), (False, True)):
+            for role, (assigned, previous) in product(row.by, CONTEXTS):
                 if row.matches(by=role, assigned=assigned, previous=previous):
                     matching = (
                         other
@@ -525,12 +519,12 @@ class _Verifier:
                     lost[code, timer.name, by, index].append(state)
         for (code, name, by, index), states in lost.items():
             firing, where = self.firings[states[0]], one_of(states)
-            path = f"timers.{name.partition('#')[0]}.after"
+            path = f"timers.{base_name(name)}.after"
             if not by:
                 remedy = "make it shorter"
                 if firing.schedule.counted_from_entry(index, START) is not None:
                     lasting = (
-                        timer.name.partition("#")[0]
+                        base_name(timer.name)
                         for number, timer in enumerate(firing.schedule.timers)
                         if timer.notice is not None and firing.is_never(number)
                     )
@@ -573,7 +567,7 @@ class _Verifier:
         timers = firing.schedule.timers
         timer, later = timers[index], timers[index + 1 : overtaking + 1]
         others = " and ".join(other.name for other in later)
-        holding = [one.name.partition("#")[0] for one in timers[: index + 1] if one.notice is not None]
+        holding = [base_name(one.name) for one in timers[: index + 1] if one.notice is not None]
         longer = timer.after.unit == later[0].after.unit and timer.after.amount < later[0].after.amount
         shorter = f"the notice of {holding[-1]}" if longer and holding else timer.name
         remedy = f"make {shorter} shorter, or {others} longer"
@@ -587,11 +581,7 @@ class _Verifier:
         name, _, number = timer.name.partition("#")
         if self.policy.timers[name].repeat is not None:
             return bool(number)
-        return not self.unprepared(name)
-
-    def unprepared(self, name: str) -> list[str]:
-        """The states in which a timer is the first."""
-        return [state for state, timers in self.policy.schedules.items() if timers and timers[0].name == name]
+        return not any(timers and timers[0].name == name for timers in self.policy.schedules.values())
 
     def circles(self) -> Iterator[Finding]:
         """Timers that move a case in a circle for ever, if nobody does anything."""
@@ -709,15 +699,13 @@ class _Verifier:
         """The timers of a state that tell the customer something before a timer moves the case."""
         firing = self.firings[state]
         timers = firing.schedule.timers
-        steps = firing.leading_to(len(timers) - 1, fewest=False)
-        return [timers[index] for index in steps if _to_customer(timers[index])]
+        return [timers[index] for index in firing.leading_away(fewest=False) if _to_customer(timers[index])]
 
     def unwarned(self, state: str) -> tuple[int, ...]:
         """The timers settled until one moves the case away, where none of them tells the customer."""
         firing = self.firings[state]
-        timers = firing.schedule.timers
-        telling = [index for index, timer in enumerate(timers) if _to_customer(timer)]
-        return firing.leading_to(len(timers) - 1, but=telling)
+        telling = [index for index, timer in enumerate(firing.schedule.timers) if _to_customer(timer)]
+        return firing.leading_away(but=telling)
 
     def unwarned_story(self, chain: Sequence[str], *, outage: bool) -> tuple[str, tuple[Occurrence, ...]]:
         begin, edge = self.begun[chain[0]]
@@ -726,9 +714,8 @@ class _Verifier:
             if edge is not None:
                 life.goes(edge)
             for state in chain:
-                firing = self.firings[state]
-                last = len(firing.schedule.timers) - 1
-                _settle(life, self.unwarned(state) if outage else firing.leading_to(last, fewest=False))
+                regular = self.firings[state].leading_away(fewest=False)
+                _settle(life, self.unwarned(state) if outage else regular)
 
         return self.all.tell(begin, then)
 
@@ -841,7 +828,7 @@ class _Verifier:
         for state, here, which in self.nearest(lambda here: not self.by_customer(here, COMMENT)):
             yield self.found(
                 "comment-refused",
-                _place(state),
+                state_path(state),
                 f"a customer's {COMMENT} is refused in {state}{which}, and lost",
                 f"add a row for {COMMENT} by {CUSTOMER!r} from {state}, an internal one at least",
                 self.all.tell(here, lambda life: life.is_refused(COMMENT, CUSTOMER)),
@@ -857,7 +844,7 @@ class _Verifier:
             if those and not self.is_open(state):
                 yield self.found(
                     "no-way-back",
-                    _place(state),
+                    state_path(state),
                     f"a customer has no way back from {state}{_standing(those, heres)}: no event leads to "
                     f"an open state, and {CLONE!r} is refused",
                     f"add a row by {CUSTOMER!r} that leads back to an open state, or one for {CLONE!r}",
