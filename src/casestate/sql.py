@@ -1,1 +1,520 @@
-"""The cutoffs as an SQL ``WHERE``, and the sweep of a table. Stub: being written."""
+"""The cutoffs as an SQL ``WHERE``, and the whole recipe of a sweep over a table, with SQLAlchemy.
+
+The database compares and finds; it never adds a length to an instant. What it finds is
+evaluated again by the `Workflow`, on the locked row, so there is one definition of due.
+
+``columns`` says everywhere which column holds what: a mapped class or a `Table` whose columns
+have the names below, a collection of such columns, or a mapping from these names to columns
+of any name.
+
+===============================  ==========================================================
+``case_id`` (or ``id``)          text, a number or a UUID
+``status, sub_status, settled``  what the cutoffs compare: text, or an `Enum` with these values
+``entered_at, settled_at``       instants
+``stay, previous, assignee``     these and ``policy``, ``opened_at`` and ``cloned_from`` are the
+                                 other fields of a `Case`; they may be missing
+``changed_at``                   the last instant the case knows of; may be missing
+``revision``                     a number that every `store` counts up; may be missing
+===============================  ==========================================================
+
+An instant is a ``DateTime(timezone=True)``; a ``DateTime`` that holds UTC, bound without a zone
+(a database would else read it in the zone of its session); or an `Integer` of microseconds
+since 1970. A `TypeDecorator` is given aware datetimes and may return them. A table
+without sub-statuses says so in a mapping: ``"sub_status": null()``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+import sqlalchemy as sa
+
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Mapper, QueryableAttribute, Session
+from sqlalchemy.orm.util import AliasedInsp
+
+from casestate.case import Case
+from casestate.clock import instant
+from casestate.errors import (
+    CaseChanged,
+    CaseDataError,
+    Problem,
+    SweepStopped,
+    key_text,
+    nearest,
+    one_of,
+    shown,
+)
+from casestate.schedule import schedules
+
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sqlalchemy import ColumnElement, Connection
+
+    from casestate.case import Action
+    from casestate.workflow import Workflow
+
+__all__ = ["due_where", "load", "rejects_where", "store", "sweep", "values"]
+
+Columns: TypeAlias = (
+    "type[Any] | sa.FromClause | sa.ColumnCollection[Any, Any] | Mapping[str, ColumnElement[Any]]"
+)
+"""What says which column holds what: see the module."""
+
+_INSTANTS: Final = ("entered_at", "settled_at", "opened_at", "changed_at")
+_FIELDS: Final = (
+    "case_id",
+    "status",
+    "sub_status",
+    "entered_at",
+    "stay",
+    "settled",
+    "settled_at",
+    "previous",
+    "assignee",
+    "policy",
+    "opened_at",
+    "cloned_from",
+)
+"""The fields of a case that a column can hold."""
+_NAMES: Final = (*_FIELDS, "changed_at", "revision")
+_NEEDED: Final = ("status", "sub_status", "settled", "entered_at")
+"""The advised index, in this order."""
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_HOLD_INSTANTS: Final = (sa.DateTime, sa.Integer, sa.types.TypeDecorator, sa.types.NullType)
+_FIXED: Final = ("case_id", "policy", "opened_at", "cloned_from")
+"""What stays as it is when a case changes."""
+_GUARDED: Final = ("status", "sub_status", "stay", "settled", "assignee")
+_PAGE: Final = 1000
+"""How many candidates are read at a time."""
+
+
+# --- what to ask --------------------------------------------------------------
+
+
+def due_where(workflow: Workflow, columns: Columns, *, now: datetime | None = None) -> ColumnElement[bool]:
+    """The predicate of the rows for which something is due at ``now``; left out, the clock is asked.
+
+    It is exact, and every branch of it is three equalities and a range: the index
+    ``(status, sub_status, settled, entered_at)`` finds what is due at the price of what is due.
+    Where a ``policy`` column is given, only rows of this policy (or of none) are meant.
+
+    Raises `CaseDataError` with every column that is missing or of a type that holds no such
+    thing, `NaiveTimeError` or `InstantError`.
+    """
+    needed = (*_NEEDED, "settled_at") if _has_notice(workflow) else _NEEDED
+    return _Columns(columns, needed).due(workflow, now)
+
+
+def rejects_where(workflow: Workflow, columns: Columns) -> ColumnElement[bool]:
+    """The predicate of the rows that the workflow refuses to evaluate.
+
+    No sweep finds a row whose state or settled timer the policy does not know, after a typing
+    error or a policy that has lost a state. Ask for them once a day, and after a policy has
+    changed: that reads the whole table, or its index.
+
+    Raises `CaseDataError` as `due_where` does.
+    """
+    return _Columns(columns, _NEEDED).rejects(workflow)
+
+
+# --- one case -----------------------------------------------------------------
+
+
+def values(columns: Columns, case: Case) -> dict[str, Any]:
+    """A case as the values of a new row, by the keys of its columns (a mapped class: its attributes).
+
+    So ``Ticket(title=title, **values(Ticket, case))`` and ``insert(table).values(**values(table.c, case))``
+    begin a case. Its ``revision`` is 1.
+
+    Raises `CaseDataError` for columns as `due_where` does.
+    """
+    found = _Columns(columns, ("case_id", *_NEEDED))
+    row = found.row(case)
+    if "revision" in found.by_name:
+        row["revision"] = 1
+    return {found.keys[name]: value for name, value in row.items()}
+
+
+def load(
+    session: Session | Connection,
+    columns: Columns,
+    case_id: object,
+    *,
+    lock: bool = False,
+    skip_locked: bool = False,
+) -> Case | None:
+    """The case with this id, without its history; none if there is none.
+
+    With ``lock`` the row stays locked until the transaction ends, where the database can;
+    with ``skip_locked`` a row that somebody else has locked counts as none.
+
+    Raises `CaseDataError` or `NaiveTimeError` for a row that is no case, and for columns as
+    `due_where` does.
+    """
+    found = _Columns(columns, ("case_id", *_NEEDED))
+    row = found.read(session, case_id, lock=lock or skip_locked, skip_locked=skip_locked)
+    return None if row is None else found.case(row)
+
+
+def store(
+    session: Session | Connection,
+    columns: Columns,
+    before: Case,
+    after: Case,
+    *,
+    revision: int | None = None,
+) -> None:
+    """Write ``after`` where ``before`` was loaded from, in the transaction that is under way.
+
+    The row must still be as it was: its ``revision``, if one is given (the one that whoever
+    decided has seen), and everything that the columns hold of ``before``. The history is
+    yours to store: ``after.history`` has the new entries.
+
+    Raises `CaseChanged` if somebody else was faster: load the case again and decide anew.
+    """
+    _Columns(columns, ("case_id", *_NEEDED)).store(session, before, after, revision)
+
+
+# --- the sweep ----------------------------------------------------------------
+
+
+def sweep(
+    session: Session | Connection,
+    workflow: Workflow,
+    columns: Columns,
+    act: Callable[[Case, Action], object],
+    *,
+    now: datetime | None = None,
+    limit: int | None = None,
+    on_error: Callable[[object, Exception], object] | None = None,
+) -> list[Action]:
+    """Act on everything that is due at ``now`` and settle it, oldest first, each case in its own transaction.
+
+    For each candidate the row is locked (one that somebody else has locked is left to them),
+    its action is evaluated again and settled, the row is stored, and ``act(case, action)`` is
+    called within the same transaction: ``case`` is the settled one, ``case.history[-1]`` the entry
+    to store, ``action.key`` the idempotency key of what is sent. Then it is committed. Where a
+    database has no such lock, the row is stored only if it is still as it was read. So several
+    sweeps may run at once, a reply always wins, and a crash undoes one case, which the next
+    sweep finds again.
+
+    At most ``limit`` cases are settled. If a row is no case, or ``act`` raises, that case is
+    rolled back and the error raised; with ``on_error(case_id, error)`` the sweep goes on.
+
+    Returns the actions that were settled. Raises `CaseDataError` for columns, a ``limit`` or a
+    session that cannot be; `SweepStopped` if the connection is lost, with what had been settled.
+    """
+    found = _Columns(columns, ("case_id", *_NEEDED, "settled_at"))
+    _check_sweep(session, limit)
+    moment = instant(workflow.clock() if now is None else now, "now")
+    settled: list[Action] = []
+    case_id: object = None
+    try:
+        for case_id in found.candidates(session, workflow, moment, limit or _PAGE):
+            try:
+                action = found.carry_out(session, workflow, case_id, moment, act)
+                session.commit()
+            except Exception as error:
+                session.rollback()
+                if isinstance(error, CaseChanged):  # the next sweep finds whatever it is now
+                    continue
+                if on_error is None or _is_lost(error):
+                    raise
+                on_error(case_id, error)
+            else:
+                settled += [action] if action else []
+            if len(settled) == limit:
+                break
+    except DBAPIError as error:
+        if not _is_lost(error):
+            raise
+        raise SweepStopped(settled, case_id) from error
+    finally:
+        session.rollback()
+    return settled
+
+
+def _check_sweep(session: Session | Connection, limit: object) -> None:
+    problems: list[Problem] = []
+    if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
+        problems.append(Problem("limit", f"must be a whole number from 1 on, not {shown(limit)}"))
+    if session.in_transaction():
+        message = "has a transaction under way; a sweep commits case by case: give it one that has none"
+        problems.append(Problem("session", message))
+    if problems:
+        raise CaseDataError("sweep", problems)
+
+
+def _is_lost(error: BaseException) -> bool:
+    """Whether the connection is gone, and not only this one case in trouble."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
+
+
+def _has_notice(workflow: Workflow) -> bool:
+    return any(timer.notice is not None for timer in workflow.policy.timers.values())
+
+
+class _Columns:
+    """The caller's columns by the design's names, and how values go into them and come back."""
+
+    def __init__(self, columns: Columns, needed: Iterable[str]) -> None:
+        """Find them. Raises `CaseDataError` with all that is missing or of another type."""
+        given, keys = _given(columns)
+        if "case_id" not in given and "id" in given:
+            given["case_id"], keys["case_id"] = given["id"], keys["id"]
+        self.by_name: dict[str, ColumnElement[Any]] = {name: given[name] for name in _NAMES if name in given}
+        self.keys: dict[str, str] = {
+            name: keys[name] for name, column in self.by_name.items() if isinstance(column, sa.Column)
+        }
+        problems = [
+            Problem(name, f"no such column{nearest(name, given)} (there are: {one_of(given)})")
+            for name in needed
+            if name not in given
+        ]
+        problems += [
+            Problem(name, f"must be a DateTime or an Integer of microseconds since 1970, not {column.type!r}")
+            for name, column in self.by_name.items()
+            if name in _INSTANTS and not isinstance(column.type, _HOLD_INSTANTS)
+        ]
+        if problems:
+            raise CaseDataError("columns", problems)
+
+    # --- predicates ---------------------------------------------------------------
+
+    def due(self, workflow: Workflow, now: datetime | None) -> ColumnElement[bool]:
+        latest: dict[tuple[str, str | None, str | None], tuple[datetime, datetime | None]] = {}
+        for row in workflow.cutoffs(now):
+            # The last row of a position is its first timer: whatever is due is due by that one as well.
+            latest[row.status, row.sub_status, row.settled] = (row.entered_until, row.settled_until)
+        branches: list[ColumnElement[bool]] = []
+        for (status, sub_status, settled), (entered_until, settled_until) in latest.items():
+            terms = [
+                self.equal("status", status),
+                self.equal("sub_status", sub_status),
+                self.equal("settled", settled),
+                self.by_name["entered_at"] <= self.bound("entered_at", entered_until),
+            ]
+            if settled_until is not None:
+                terms.append(self.by_name["settled_at"] <= self.bound("settled_at", settled_until))
+            branches.append(sa.and_(*terms))
+        return sa.and_(self.ours(workflow), sa.or_(sa.false(), *branches))
+
+    def rejects(self, workflow: Workflow) -> ColumnElement[bool]:
+        entered_at, settled = self.by_name["entered_at"], self.by_name["settled"]
+        known: list[ColumnElement[bool]] = []
+        for state, schedule in schedules(workflow.policy).items():
+            status, _, sub_status = state.partition(".")
+            timers = [self.bound("settled", timer.name) for timer in schedule.timers]
+            known.append(
+                sa.and_(
+                    self.equal("status", status),
+                    self.equal("sub_status", sub_status or None),
+                    sa.or_(settled.is_(None), settled.in_(timers)),
+                )
+            )
+        terms = [sa.or_(*known), entered_at.is_not(None)]
+        if "settled_at" in self.by_name:
+            settled_at = self.by_name["settled_at"]
+            terms.append(sa.or_(sa.and_(settled.is_(None), settled_at.is_(None)), settled_at >= entered_at))
+            terms.append(sa.or_(settled.is_not(None), settled_at.is_(None)))
+        if "stay" in self.by_name:
+            terms.append(self.by_name["stay"] >= 1)
+        # What compares with NULL is neither right nor wrong, and has to be refused.
+        return sa.and_(self.ours(workflow), sa.case((sa.and_(*terms), 0), else_=1) == 1)
+
+    def ours(self, workflow: Workflow) -> ColumnElement[bool]:
+        if "policy" not in self.by_name:
+            return sa.true()
+        return sa.or_(self.equal("policy", workflow.policy.name), self.equal("policy", None))
+
+    def equal(self, name: str, value: object) -> ColumnElement[bool]:
+        """Whether the column holds this value, or none. ``IS NULL`` is what every index understands."""
+        column = self.by_name[name]
+        return column.is_(None) if value is None else column == self.bound(name, value)
+
+    # --- values -------------------------------------------------------------------
+
+    def bound(self, name: str, value: object) -> object:
+        """A value as its column takes it."""
+        kind = self.by_name[name].type
+        if isinstance(value, datetime):
+            if isinstance(kind, sa.Integer):
+                return (value - _EPOCH) // _MICROSECOND
+            return (
+                value.replace(tzinfo=None) if isinstance(kind, sa.DateTime) and not kind.timezone else value
+            )
+        if isinstance(kind, sa.Enum) and kind.enum_class is not None and value is not None:
+            return _member(cast("Iterable[Enum]", kind.enum_class), name, value)
+        if name == "case_id" and isinstance(value, str) and isinstance(kind, (sa.Integer, sa.Uuid)):
+            return kind.python_type(value)
+        return value
+
+    def row(self, case: Case) -> dict[str, object]:
+        """A case as what its columns take, by the design's names."""
+        fields = {
+            name: case.id if name == "case_id" else getattr(case, name)
+            for name in self.keys
+            if name != "revision"
+        }
+        return {name: self.bound(name, value) for name, value in fields.items()}
+
+    def case(self, row: Mapping[str, object]) -> Case:
+        """The case that a row holds. Raises `CaseDataError` if it holds none."""
+        fields = {name: row[name] for name in _FIELDS if row.get(name) is not None}
+        case_id = fields.pop("case_id")
+        case = Case.from_dict({"id": str(case_id), **fields})
+        changed_at = row.get("changed_at")
+        if isinstance(changed_at, datetime) and changed_at > case.changed_at:
+            # Otherwise its history says so, which is stored elsewhere.
+            object.__setattr__(case, "changed_at", changed_at)
+        return case
+
+    # --- statements ---------------------------------------------------------------
+
+    def candidates(
+        self, session: Session | Connection, workflow: Workflow, now: datetime, page: int
+    ) -> Iterator[object]:
+        """The ids of the rows for which something is due, oldest first, read a page at a time."""
+        case_id, entered_at = self.by_name["case_id"], self.by_name["entered_at"]
+        statement = sa.select(case_id, entered_at).where(self.due(workflow, now))
+        statement = statement.order_by(entered_at, case_id).limit(page)
+        further: ColumnElement[bool] = sa.true()
+        while True:
+            rows = session.execute(statement.where(further)).all()
+            session.rollback()
+            yield from (row[0] for row in rows)
+            if len(rows) < page:
+                return
+            last_id, last_entered = rows[-1]
+            further = sa.or_(
+                entered_at > last_entered, sa.and_(entered_at == last_entered, case_id > last_id)
+            )
+
+    def carry_out(
+        self,
+        session: Session | Connection,
+        workflow: Workflow,
+        case_id: object,
+        now: datetime,
+        act: Callable[[Case, Action], object],
+    ) -> Action | None:
+        """Settle what is due for one case; none if the row is locked, or nothing is due any more."""
+        row = self.read(session, case_id, lock=True, skip_locked=True)
+        if row is None:
+            return None
+        before = self.case(row)
+        action = next(workflow.due([before], now=now), None)
+        if action is not None:
+            after = workflow.settle(before, action, at=max(now, before.changed_at))
+            self.store(session, before, after, cast("int | None", row.get("revision")))
+            act(after, action)
+        return action
+
+    def read(
+        self, session: Session | Connection, case_id: object, *, lock: bool, skip_locked: bool
+    ) -> Mapping[str, object] | None:
+        statement = sa.select(*self.by_name.values()).where(self.equal("case_id", case_id))
+        if lock:
+            statement = statement.with_for_update(skip_locked=skip_locked)
+        _flush(session)
+        row = session.execute(statement).one_or_none()
+        return (
+            None
+            if row is None
+            else {name: _read(name, value) for name, value in zip(self.by_name, row, strict=True)}
+        )
+
+    def store(self, session: Session | Connection, before: Case, after: Case, revision: int | None) -> None:
+        row = self.row(after)
+        changes = {name: value for name, value in row.items() if name not in _FIXED}
+        terms = [self.equal("case_id", before.id)]
+        terms += [self.equal(name, getattr(before, name)) for name in _GUARDED if name in self.keys]
+        # Who enters later is somebody else; text that means the same instant may look different.
+        terms.append(self.by_name["entered_at"] <= self.bound("entered_at", before.entered_at))
+        if "changed_at" in self.keys:
+            changed_at = self.by_name["changed_at"]
+            terms.append(
+                sa.or_(changed_at.is_(None), changed_at <= self.bound("changed_at", before.changed_at))
+            )
+        if "revision" in self.keys:
+            column = self.by_name["revision"]
+            changes["revision"] = column + 1
+            if revision is not None:
+                terms.append(column == revision)
+        _flush(session)
+        table = cast("sa.Column[Any]", self.by_name["case_id"]).table
+        statement = sa.update(table).where(*terms)
+        result = session.execute(
+            statement.values({self.by_name[name]: value for name, value in changes.items()})
+        )
+        if cast("sa.CursorResult[Any]", result).rowcount != 1:
+            raise CaseChanged(before.id)
+
+
+def _flush(session: Session | Connection) -> None:
+    """What the session has not written yet belongs to what is read and compared."""
+    if isinstance(session, Session):
+        session.flush()
+
+
+def _read(name: str, value: object) -> object:
+    """What a column holds, as a case takes it."""
+    if name in _INSTANTS:
+        if isinstance(value, int):
+            return _EPOCH + value * _MICROSECOND
+        if isinstance(value, datetime) and value.tzinfo is None:
+            return value.replace(tzinfo=UTC)
+    return value.value if isinstance(value, Enum) else value
+
+
+def _member(members: Iterable[Enum], name: str, value: object) -> Enum:
+    by_value = {member.value: member for member in members}
+    if value not in by_value:
+        there_are = one_of(map(str, by_value))
+        message = f"the column's Enum has no member with the value {shown(value)} (there are: {there_are})"
+        raise CaseDataError("columns", [Problem(name, message)])
+    return by_value[value]
+
+
+def _given(columns: Columns) -> tuple[dict[str, ColumnElement[Any]], dict[str, str]]:
+    """The columns by name, and the keys by which a new row is given their values."""
+    mapper: Any = None if isinstance(columns, Mapping) else sa.inspect(columns, raiseerr=False)
+    found: Mapping[str, Any]
+    if isinstance(columns, Mapping):
+        found = columns
+    elif isinstance(columns, sa.FromClause):
+        found = dict(columns.c.items())
+    elif isinstance(columns, sa.ColumnCollection):
+        found = dict(columns.items())
+    elif isinstance(mapper, Mapper):
+        found = dict(mapper.columns.items())
+    elif isinstance(mapper, AliasedInsp):
+        mapper = cast("AliasedInsp[Any]", mapper)
+        found = {key: getattr(columns, key) for key in mapper.mapper.columns.keys()}  # noqa: SIM118 - it iterates over columns
+    else:
+        message = f"must be a mapped class, a Table, or a mapping from names to columns, not {shown(columns)}"
+        raise CaseDataError("columns", [Problem("", message)])
+    problems: list[Problem] = []
+    given: dict[str, ColumnElement[Any]] = {}
+    keys: dict[str, str] = {}
+    for name, column in found.items():
+        if isinstance(columns, Mapping) and name not in (*_NAMES, "id"):
+            message = f"unknown name{nearest(name, _NAMES)} (there are: {one_of(_NAMES)})"
+            problems.append(Problem(key_text(name), message))
+            continue
+        element: Any = column.expression if isinstance(column, QueryableAttribute) else column
+        if not isinstance(element, sa.ColumnElement):
+            problems.append(Problem(name, f"must be a column, not {shown(column)}"))
+            continue
+        given[name] = element
+        keys[name] = cast("str", getattr(column, "key", name)) if isinstance(columns, Mapping) else name
+    if problems:
+        raise CaseDataError("columns", problems)
+    return given, keys

@@ -103,6 +103,11 @@ class Workflow:
         """The policy that this workflow runs."""
         return self._policy
 
+    @property
+    def clock(self) -> Clock:
+        """The clock that is asked wherever no instant is given."""
+        return self._clock
+
     # --- events --------------------------------------------------------------
 
     def open(self, case_id: str, *, at: datetime | None = None) -> Case:
