@@ -91,6 +91,8 @@ _HOLD_INSTANTS: Final = (sa.DateTime, sa.Integer, sa.types.TypeDecorator, sa.typ
 _FIXED: Final = ("case_id", "policy", "opened_at", "cloned_from")
 """What stays as it is when a case changes."""
 _GUARDED: Final = ("status", "sub_status", "stay", "settled", "assignee")
+_ENTITIES: Final[Any] = (Mapper, AliasedInsp)
+_ATTRIBUTE: Final[Any] = QueryableAttribute
 _PAGE: Final = 1000
 """How many candidates are read at a time."""
 
@@ -485,7 +487,7 @@ def _member(members: Iterable[Enum], name: str, value: object) -> Enum:
 
 def _given(columns: Columns) -> tuple[dict[str, ColumnElement[Any]], dict[str, str]]:
     """The columns by name, and the keys by which a new row is given their values."""
-    mapper: Any = None if isinstance(columns, Mapping) else sa.inspect(columns, raiseerr=False)
+    entity: Any = None if isinstance(columns, Mapping) else sa.inspect(columns, raiseerr=False)
     found: Mapping[str, Any]
     if isinstance(columns, Mapping):
         found = columns
@@ -493,11 +495,8 @@ def _given(columns: Columns) -> tuple[dict[str, ColumnElement[Any]], dict[str, s
         found = dict(columns.c.items())
     elif isinstance(columns, sa.ColumnCollection):
         found = dict(columns.items())
-    elif isinstance(mapper, Mapper):
-        found = dict(mapper.columns.items())
-    elif isinstance(mapper, AliasedInsp):
-        mapper = cast("AliasedInsp[Any]", mapper)
-        found = {key: getattr(columns, key) for key in mapper.mapper.columns.keys()}  # noqa: SIM118 - it iterates over columns
+    elif isinstance(entity, _ENTITIES):
+        found = {key: getattr(columns, key) for key, _ in entity.mapper.columns.items()}
     else:
         message = f"must be a mapped class, a Table, or a mapping from names to columns, not {shown(columns)}"
         raise CaseDataError("columns", [Problem("", message)])
@@ -509,7 +508,7 @@ def _given(columns: Columns) -> tuple[dict[str, ColumnElement[Any]], dict[str, s
             message = f"unknown name{nearest(name, _NAMES)} (there are: {one_of(_NAMES)})"
             problems.append(Problem(key_text(name), message))
             continue
-        element: Any = column.expression if isinstance(column, QueryableAttribute) else column
+        element: Any = column.expression if isinstance(column, _ATTRIBUTE) else column
         if not isinstance(element, sa.ColumnElement):
             problems.append(Problem(name, f"must be a column, not {shown(column)}"))
             continue
