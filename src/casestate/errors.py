@@ -15,10 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from casestate.case import Action
-
 __all__ = [
-    "CaseChanged",
     "CaseDataError",
     "CasestateError",
     "EventRefused",
@@ -29,7 +26,6 @@ __all__ = [
     "PolicyError",
     "Problem",
     "StaleAction",
-    "SweepStopped",
     "TimeOrderError",
     "UnknownEvent",
     "UnknownRole",
@@ -295,34 +291,3 @@ class NotDue(CasestateError, ValueError):
 
     def __str__(self) -> str:
         return f"case {self.case_id!r}: {self.timer!r} is not due at {self.at}: {self.reason}"
-
-
-class CaseChanged(CasestateError, ValueError):
-    """A case was to be stored, and is not any more what it was when it was read: somebody else was faster."""
-
-    def __init__(self, case_id: str) -> None:
-        super().__init__(case_id)
-        self.case_id = case_id
-
-    def __str__(self) -> str:
-        return f"case {self.case_id!r} has changed since it was read: read it again and decide anew"
-
-
-class SweepStopped(CasestateError, ConnectionError):
-    """The connection to the database was lost in the middle of a sweep.
-
-    What had been settled is committed. The next sweep finds the rest.
-    """
-
-    def __init__(self, settled: Iterable[Action], case_id: object) -> None:
-        self.settled = tuple(settled)
-        """The actions that had been settled."""
-        self.case_id = case_id
-        """The case that it was about; whether its transaction was still committed, nobody knows."""
-        super().__init__(self.settled, case_id)
-
-    def __str__(self) -> str:
-        return (
-            f"the connection was lost at case {self.case_id!r}, after {len(self.settled)} cases had been "
-            "settled; nothing is half done: sweep again"
-        )

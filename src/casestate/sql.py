@@ -39,10 +39,9 @@ from sqlalchemy.orm.util import AliasedInsp
 from casestate.case import Case
 from casestate.clock import instant
 from casestate.errors import (
-    CaseChanged,
     CaseDataError,
+    CasestateError,
     Problem,
-    SweepStopped,
     key_text,
     nearest,
     one_of,
@@ -59,10 +58,19 @@ if TYPE_CHECKING:
     from casestate.case import Action
     from casestate.workflow import Workflow
 
-__all__ = ["due_where", "load", "rejects_where", "store", "sweep", "values"]
+__all__ = [
+    "CaseChanged",
+    "SweepStopped",
+    "due_where",
+    "load",
+    "rejects_where",
+    "store",
+    "sweep",
+    "values",
+]
 
 Columns: TypeAlias = (
-    "type[Any] | sa.FromClause | sa.ColumnCollection[Any, Any] | Mapping[str, ColumnElement[Any]]"
+    "type[Any] | sa.FromClause | sa.ColumnCollection[Any, Any] | Mapping[str, sa.SQLColumnExpression[Any]]"
 )
 """What says which column holds what: see the module."""
 
@@ -95,6 +103,37 @@ _ENTITIES: Final[Any] = (Mapper, AliasedInsp)
 _ATTRIBUTE: Final[Any] = QueryableAttribute
 _PAGE: Final = 1000
 """How many candidates are read at a time."""
+
+
+class CaseChanged(CasestateError, ValueError):
+    """A case was to be stored, and is not any more what it was when it was read: somebody else was faster."""
+
+    def __init__(self, case_id: str) -> None:
+        super().__init__(case_id)
+        self.case_id = case_id
+
+    def __str__(self) -> str:
+        return f"case {self.case_id!r} has changed since it was read: read it again and decide anew"
+
+
+class SweepStopped(CasestateError, ConnectionError):
+    """The connection to the database was lost in the middle of a sweep.
+
+    What had been settled is committed. The next sweep finds the rest.
+    """
+
+    def __init__(self, settled: Iterable[Action], case_id: object) -> None:
+        self.settled = tuple(settled)
+        """The actions that had been settled."""
+        self.case_id = case_id
+        """The case that it was about; whether its transaction was still committed, nobody knows."""
+        super().__init__(self.settled, case_id)
+
+    def __str__(self) -> str:
+        return (
+            f"the connection was lost at case {self.case_id!r}, after {len(self.settled)} cases had been "
+            "settled; nothing is half done: sweep again"
+        )
 
 
 # --- what to ask --------------------------------------------------------------
