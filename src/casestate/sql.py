@@ -510,8 +510,8 @@ def _read(name: str, value: object) -> object:
     if name in _INSTANTS:
         if isinstance(value, int):
             return _EPOCH + value * _MICROSECOND
-        if isinstance(value, datetime) and value.tzinfo is None:
-            return value.replace(tzinfo=UTC)
+        if isinstance(value, datetime):
+            return instant(value if value.tzinfo else value.replace(tzinfo=UTC), name)
     return value.value if isinstance(value, Enum) else value
 
 
