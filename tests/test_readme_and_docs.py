@@ -28,7 +28,7 @@ import pytest
 
 import casestate
 
-from casestate import CasestateError, Workflow, compare, load_policy, policies, testing, verify
+from casestate import CasestateError, Workflow, compare, load_policy, policies, sql, testing, verify
 from casestate.render import mermaid
 
 
@@ -80,7 +80,7 @@ class Reader:
         self.status = 0
 
     def python(self, block: Block) -> None:
-        code = compile("\n" * block.line + block.text, str(ROOT / self.page), "exec")
+        code = compile("\n" * block.line + block.text, str(ROOT / self.page), "exec", dont_inherit=True)
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             exec(code, self.names)  # noqa: S102 - the page's own code
         self.printed = printed.getvalue()
@@ -253,7 +253,7 @@ def test_the_reference_has_the_signature_and_every_member_of_every_class(name: s
     assert {f"`{field}`" for field in fields if f"`{field}`" not in section} == set()
 
 
-ROOMS = {"verify": verify, "compare": compare, "testing": testing}
+ROOMS = {"verify": verify, "compare": compare, "sql": sql, "testing": testing}
 """The modules whose names are not those of the package itself, too."""
 
 
