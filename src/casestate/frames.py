@@ -1,0 +1,785 @@
+"""What is due in a dataframe of cases: the cutoffs as expressions, in the engine that the frame is of.
+
+Polars, pandas, PyArrow, DuckDB, Dask and PySpark, through narwhals. A cheap comparison with the latest
+cutoffs leaves few rows; these are joined with the cutoff table, a small frame made in the same engine.
+What an engine is asked for is to compare, to join, and to add whole numbers: calendars, zones and durations
+stay in Python, so there is one definition of due.
+
+``columns`` says everywhere which column of the frame holds what, where its name is not the design's:
+
+===========================  ======================================================================
+``case_id`` (or ``id``)      text
+``status``                   text
+``sub_status``               text; may be missing if no status of the policy has sub-statuses
+``entered_at``               an instant
+``stay``                     a whole number; may be missing, as may all below
+``settled, settled_at``      text, an instant
+``policy``                   text; if it is there, only rows of this policy or of none are meant
+===========================  ======================================================================
+
+Instants are ``Datetime("us", "UTC")``, or ``Int64`` microseconds since 1970, all of them in one form. On DuckDB
+and Spark a ``TIMESTAMP WITH TIME ZONE`` is an instant whatever the zone of the session.
+"""
+
+from __future__ import annotations
+
+import json
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+from itertools import groupby
+from operator import and_, or_
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+import attrs
+
+from casestate.clock import FIRST
+from casestate.errors import (
+    CaseDataError,
+    NaiveCaseTimeError,
+    PolicyError,
+    Problem,
+    key_text,
+    nearest,
+    one_of,
+    shown,
+)
+from casestate.schedule import schedules
+from casestate.workflow import Workflow
+
+
+try:
+    import narwhals.stable.v2 as nw
+except ImportError as error:  # pragma: no cover
+    raise ImportError("casestate.frames needs narwhals: pip install 'casestate[frames]'") from error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from casestate.schedule import Cutoff, Schedule
+
+__all__ = ["due", "rejects"]
+
+_Frame: TypeAlias = "nw.LazyFrame[Any] | nw.DataFrame[Any]"
+
+_TEXTS: Final = ("case_id", "status", "sub_status", "settled", "policy")
+_INSTANTS: Final = ("entered_at", "settled_at")
+_NAMES: Final = ("case_id", "status", "sub_status", "entered_at", "stay", "settled", "settled_at", "policy")
+_NEEDED: Final = ("case_id", "status", "entered_at")
+_ID_ALIAS: Final = "id"
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+_SECOND: Final = 1_000_000
+_EARLIEST: Final = (FIRST - _EPOCH) // _MICROSECOND
+_LATEST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_NEVER: Final = -(10**18)
+"""Microseconds that, added to any instant, are before every other."""
+_MOST: Final = (1 << 63) - 1
+
+_ACTIONS: Final[Mapping[str, Any]] = {
+    "case_id": nw.String,
+    "stay": nw.Int64,
+    "timer": nw.String,
+    "kind": nw.String,
+    "audience": nw.String,
+    "due_at": nw.Int64,
+    "to": nw.String,
+    "key": nw.String,
+}
+"""The columns of what is due; instants are numbers until the end."""
+_REACHES: Final[Mapping[str, Any]] = {
+    "position": nw.String,
+    "entered_from": nw.Int64,
+    "entered_until": nw.Int64,
+    "settled_until": nw.Int64,
+    "after": nw.Int64,
+    "notice": nw.Int64,
+    "timer": nw.String,
+    "kind": nw.String,
+    "audience": nw.String,
+    "to": nw.String,
+    "number": nw.Int64,
+}
+"""The columns of the small table that the frame is joined with."""
+
+
+def due(
+    frame: Any,  # noqa: ANN401 - whatever narwhals knows
+    workflow: Workflow,
+    *,
+    now: datetime | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Any:  # noqa: ANN401 - a frame of the same engine
+    """What is due at ``now`` (left out, the clock is asked), as a frame of the caller's own engine.
+
+    It has the columns ``case_id, stay, timer, kind, audience, due_at, to, key``: a row for each action that
+    `Workflow.due` would return for these cases, to the microsecond. ``due_at`` is in the form of
+    ``entered_at``. The order of the rows is not promised. Rows that are no cases of this workflow are
+    left out; `rejects` finds them. Where there is no ``stay`` it counts as 1, so make the key of case, entry
+    and timer.
+
+    A lazy frame stays lazy: nothing is run. There is one exception, a policy in which a timer that may be due
+    has calendar days or business days. No engine knows those, so the rows that are due, and no
+    others, are collected here, completed in Python and handed back in the caller's engine.
+
+    Raises `CaseDataError` with all that is wrong with the frame or ``columns`` (a `NaiveTimeError` as
+    well where an instant has no time zone), `PolicyError` for what is no workflow, `NaiveTimeError` or
+    `InstantError` for ``now``.
+    """
+    source = _Source(frame, workflow, columns)
+    table = _Cutoffs(workflow, now)
+    if not table.rows:
+        return source.handed_back(source.made(_ACTIONS, []))
+    found = _reached(source, table)
+    if table.has_calendar:
+        return source.handed_back(source.made(_ACTIONS, list(_completed(found, table))))
+    by_entry = nw.col("entered_at") + nw.col("after")
+    warned = nw.col("settled_at") + nw.col("notice")
+    due_at = nw.when(warned > by_entry).then(warned).otherwise(by_entry)
+    key = nw.concat_str("case_id", nw.lit(":"), nw.col("stay").cast(nw.String), nw.lit(":"), "timer")
+    return source.handed_back(found.with_columns(due_at=due_at, key=key).select(*_ACTIONS))
+
+
+def rejects(
+    frame: Any,  # noqa: ANN401 - whatever narwhals knows
+    workflow: Workflow,
+    *,
+    columns: Mapping[str, str] | None = None,
+) -> Any:  # noqa: ANN401 - a frame of the same engine
+    """The rows that are no cases of this workflow, and why, as a frame of the caller's own engine.
+
+    They are exactly those for which `Case` or `Workflow.due` would raise: a state or a settled timer that the
+    policy does not know, something missing, a ``settled_at`` before the stay began. To the caller's own columns
+    comes ``why``, which names each field and what is wrong with it. Rows of another policy are not
+    looked at. Lazy stays lazy, and the whole frame is read.
+
+    Raises as `due` does, and `CaseDataError` for a frame that has a column ``why`` of its own.
+    """
+    source = _Source(frame, workflow, columns)
+    if "why" in source.schema:
+        problem = Problem("why", "the frame has a column of this name: rename it, for it is made here")
+        raise CaseDataError("frame", [problem])
+    found, fields = source.whole()
+    problems = [*_of_case(fields), *_of_state(fields, workflow)]
+    bad = fields.ours(workflow, nw.any_horizontal(*(wrong for wrong, _ in problems), ignore_nulls=False))
+    why = nw.concat_str(
+        *(nw.when(wrong).then(sentence) for wrong, sentence in problems), separator="; ", ignore_nulls=True
+    )
+    found = found.filter(bad).with_columns(why=why)
+    return source.handed_back(found.select(*source.schema, "why"), instants=False)
+
+
+# --- the caller's frame -------------------------------------------------------
+
+
+class _Source:
+    """A caller's frame: its engine, and which of its columns holds what.
+
+    Raises `CaseDataError` with all that is wrong with it.
+    """
+
+    def __init__(self, frame: object, workflow: Workflow, columns: Mapping[str, str] | None) -> None:
+        if not isinstance(workflow, Workflow):
+            message = f"must be a Workflow, not {shown(workflow)}"
+            raise PolicyError("frames", [Problem("workflow", message)])
+        self.problems: list[Problem] = []
+        self.naive = False
+        try:
+            found: _Frame = nw.from_native(cast("Any", nw.to_native(cast("Any", frame), pass_through=True)))
+        except TypeError:
+            message = f"must be a dataframe (Polars, pandas, PyArrow, DuckDB, Dask or Spark), not {shown(frame)}"
+            raise CaseDataError("frame", [Problem("", message)]) from None
+        self.engine = found.implementation
+        self.eager = isinstance(found, nw.DataFrame)
+        if self.engine.is_ibis() or str(self.engine.value) == "sqlframe":
+            message = f"{self.engine.value} is not known here: hand over the frame of the engine below it"
+            raise CaseDataError("frame", [Problem("", message)])
+        self.schema = found.collect_schema()
+        # Polars looks at all expressions of a lazy frame before it copies anything.
+        self.frame: _Frame = found.lazy() if self.engine.is_polars() else found
+        self.names = self._names(columns, workflow)
+        for name in [name for name in self.names if self._is_empty(found, name)]:
+            del self.names[name]
+        for name, column in self.names.items():
+            self._check_type(name, column)
+        self.instants = tuple(name for name in _INSTANTS if name in self.names)
+        self.in_micros = self.schema.get(self.names.get("entered_at", "")) == nw.Int64
+        forms = {self.schema[self.names[name]] == nw.Int64 for name in self.instants}
+        if len(forms) > 1 and not self.problems:
+            self._wrong("settled_at", "and entered_at are in two forms: give both as Datetime or both as Int64")
+        if self.problems:
+            raise (NaiveCaseTimeError if self.naive else CaseDataError)("frame", self.problems)
+
+    def _wrong(self, name: str, message: str) -> None:
+        self.problems.append(Problem(name, message))
+
+    def _names(self, columns: Mapping[str, str] | None, workflow: Workflow) -> dict[str, str]:
+        """The column of each of the design's names that is there."""
+        there = tuple(self.schema)
+        given: dict[str, str] = {}
+        if not isinstance(columns, Mapping | None):
+            message = f"must map the design's names to the frame's columns, not be {shown(columns)}"
+            raise CaseDataError("frame", [Problem("columns", message)])
+        for key, column in (columns or {}).items():
+            name = "case_id" if key == _ID_ALIAS else key
+            if name not in _NAMES:
+                self._wrong(
+                    f"columns.{key_text(key)}",
+                    f"is not read{nearest(key, _NAMES)} (there are: {one_of(_NAMES)})",
+                )
+            elif not isinstance(column, str) or column not in there:
+                self._wrong(
+                    f"columns.{key_text(key)}",
+                    f"the frame has no column {shown(column)}{nearest(column, there)} "
+                    f"(there are: {one_of(there)})",
+                )
+            else:
+                given[name] = str.__str__(column)
+        found = {name: given.get(name, name) for name in _NAMES if name in given or name in there}
+        if "case_id" not in found and _ID_ALIAS in there:
+            found["case_id"] = _ID_ALIAS
+        needed = [*_NEEDED]
+        if any(status.sub_statuses for status in workflow.policy.statuses.values()):
+            needed.append("sub_status")
+        for name in needed:
+            if name not in found and not any(problem.path == f"columns.{name}" for problem in self.problems):
+                self._wrong(
+                    name,
+                    f"the frame has no such column{nearest(name, there)}; name yours with columns= "
+                    f"(there are: {one_of(there)})",
+                )
+        return found
+
+    def _is_empty(self, frame: _Frame, name: str) -> bool:
+        """Whether a column that may be missing holds nothing at all, not even a type."""
+        column, dtype = self.names[name], self.schema[self.names[name]]
+        if name in (*_NEEDED, "stay") or _holds(name, dtype):
+            return False
+        if dtype == nw.Unknown and not self.engine.is_pandas_like():
+            return True  # what Polars and Arrow call null
+        return isinstance(frame, nw.DataFrame) and bool(frame[column].is_null().all())
+
+    def _check_type(self, name: str, column: str) -> None:
+        dtype = self.schema[column]
+        if _holds(name, dtype) or (name in _NEEDED and dtype == nw.Unknown and not self.engine.is_pandas_like()):
+            return
+        if name not in _INSTANTS:
+            what = "whole numbers" if name == "stay" else "text"
+            self._wrong(
+                name, f"the column {column!r} is {_type(dtype)}, not {what}: {_cast(self.engine, name, column)}"
+            )
+        elif not self._is_instant(dtype):
+            self.naive = self.naive or (isinstance(dtype, nw.Datetime) and dtype.time_zone is None)
+            self._wrong(
+                name,
+                f"the column {column!r} is {_type(dtype)}; an instant is Datetime('us', 'UTC') or Int64 "
+                f"microseconds since 1970: {_cast(self.engine, name, column, dtype)}",
+            )
+
+    def _is_instant(self, dtype: Any) -> bool:  # noqa: ANN401 - narwhals' types
+        """Whether a column holds datetimes that are instants: the zone of DuckDB and Spark is the session's."""
+        if not isinstance(dtype, nw.Datetime) or dtype.time_unit != "us":
+            return False
+        return dtype.time_zone == "UTC" or (dtype.time_zone is not None and self.has_session)
+
+    @property
+    def has_session(self) -> bool:
+        return self.engine.is_duckdb() or self.engine.is_spark_like()
+
+    def column(self, name: str) -> nw.Expr:
+        """What the name says, as an expression on the caller's columns."""
+        column = nw.col(self.names[name])
+        dtype = self.schema[self.names[name]]
+        if name in _TEXTS and dtype != nw.String:
+            return column.cast(nw.String)
+        if name in _INSTANTS and dtype == nw.Unknown:
+            return column.cast(nw.Datetime("us", "UTC"))
+        return column
+
+    def whole(self) -> tuple[_Frame, _Fields]:
+        """The whole frame, with its instants as numbers beside them, and what to ask of it."""
+        stem = "casestate"
+        while any(column.startswith(stem) for column in self.schema):
+            stem += "_"
+        micros = {name: f"{stem}_{name}" for name in self.instants}
+        found = self.with_micros(self.frame, {new: self.names[name] for name, new in micros.items()})
+        columns = {name: self.column(name) for name in self.names}
+        return found, _Fields(columns, {name: nw.col(column) for name, column in micros.items()})
+
+    # --- what narwhals has no words for ---
+
+    def with_micros(self, frame: _Frame, instants: Mapping[str, str]) -> _Frame:
+        """The frame with the ``instants`` (new column by old) as microseconds since 1970; null may be anything."""
+        if self.in_micros:
+            return frame.with_columns(**{new: nw.col(old) for new, old in instants.items()})
+        native = nw.to_native(cast("Any", frame))
+        if self.engine.is_duckdb():
+            made = (f"epoch_us({_quoted(old)}) AS {_quoted(new)}" for new, old in instants.items())
+            return nw.from_native(native.project(", ".join(["*", *made])))
+        if self.engine.is_spark_like():
+            made = (f"unix_micros({_ticked(old)}) AS {_ticked(new)}" for new, old in instants.items())
+            return nw.from_native(native.selectExpr("*", *made))
+        return frame.with_columns(
+            # Without the fill pandas makes floats of them, which are not exact.
+            **{
+                new: nw.coalesce(nw.col(old), nw.lit(_EPOCH)).dt.timestamp("us")
+                for new, old in instants.items()
+            }
+        )
+
+    def handed_back(self, frame: _Frame, *, instants: bool = True) -> Any:  # noqa: ANN401 - a native frame
+        """A frame in the caller's engine, eager if theirs was; ``due_at`` an instant if theirs are."""
+        if instants and not self.in_micros:
+            frame = self._with_instants(frame)
+        if self.engine.is_polars() and self.eager:
+            frame = frame.lazy().collect()
+        return nw.to_native(cast("Any", frame))
+
+    def _with_instants(self, frame: _Frame) -> _Frame:
+        if self.engine.is_duckdb():
+            return nw.from_native(
+                nw.to_native(cast("Any", frame)).project("* REPLACE (make_timestamptz(due_at) AS due_at)")
+            )
+        if self.engine.is_spark_like():
+            made = {**{name: _ticked(name) for name in _ACTIONS}, "due_at": "timestamp_micros(due_at) AS due_at"}
+            return nw.from_native(nw.to_native(cast("Any", frame)).selectExpr(*made.values()))
+        if self.engine.is_dask():  # its cast forgets the zone
+            return frame.with_columns(nw.col("due_at").cast(nw.Datetime("us")).dt.replace_time_zone("UTC"))
+        return frame.with_columns(nw.col("due_at").cast(nw.Datetime("us", "UTC")))
+
+    def made(
+        self, schema: Mapping[str, Any], rows: Sequence[Sequence[object]], *, small: bool = False
+    ) -> _Frame:
+        """A frame of these rows in the caller's engine: on DuckDB and Spark, in the same connection or session."""
+        native = nw.to_native(cast("Any", self.frame))
+        if self.engine.is_duckdb():
+            # As a VALUES list that takes minutes.
+            types = {name: "BIGINT" if dtype == nw.Int64 else "VARCHAR" for name, dtype in schema.items()}
+            records = [dict(zip(schema, row, strict=True)) for row in rows]
+            return nw.from_native(
+                native.query(
+                    "frame",
+                    f"SELECT unnest(from_json({_text(json.dumps(records))}, {_text(json.dumps([types]))}), "
+                    "recursive := true)",
+                )
+            )
+        if self.engine.is_spark_like():
+            types = ", ".join(
+                f"{_ticked(name)} {'bigint' if dtype == nw.Int64 else 'string'}" for name, dtype in schema.items()
+            )
+            made = native.sparkSession.createDataFrame([tuple(row) for row in rows], types)
+            return nw.from_native(made.hint("broadcast") if small else made)
+        cells = zip(*rows, strict=True) if rows else ([] for _ in schema)
+        data = {name: list(column) for name, column in zip(schema, cells, strict=True)}
+        backend: Any = "pandas" if self.engine.is_dask() else self.engine
+        found = nw.from_dict(data, schema=dict(schema), backend=backend)
+        if self.engine.is_dask():
+            return found.lazy("dask")
+        return found.lazy() if self.engine.is_polars() else found
+
+
+def _holds(name: str, dtype: Any) -> bool:  # noqa: ANN401 - narwhals' types
+    """Whether a column of this type may hold what the name says, without a look at datetimes."""
+    if name in _INSTANTS:
+        return bool(dtype == nw.Int64)
+    if name == "stay":
+        return bool(dtype.is_integer())
+    return dtype in (nw.String, nw.Categorical, nw.Enum)
+
+
+def _type(dtype: Any) -> str:  # noqa: ANN401 - narwhals' types
+    if isinstance(dtype, nw.Datetime):
+        return f"Datetime({dtype.time_unit!r}, {dtype.time_zone!r})"
+    return str(dtype)
+
+
+def _cast(engine: nw.Implementation, name: str, column: str, dtype: Any = None) -> str:  # noqa: ANN401
+    """How to make of a column what it should be, in the words of its engine."""
+    kind = "stay" if name == "stay" else "text" if dtype is None else "instant"
+    naive = isinstance(dtype, nw.Datetime) and dtype.time_zone is None
+    if naive:
+        kind = "naive"
+    elif dtype == nw.String:
+        kind = "string"
+    words = _CASTS[
+        "polars"
+        if engine.is_polars()
+        else "pyarrow"
+        if engine.is_pyarrow()
+        else "duckdb"
+        if engine.is_duckdb()
+        else "dask"
+        if engine.is_dask()
+        else "spark"
+        if engine.is_spark_like()
+        else "pandas"
+    ]
+    hint = "cast it" if kind != "naive" else "if it holds UTC, say so"
+    return f"{hint}: {words.get(kind, words['instant']).format(shown(column))}"
+
+
+_CASTS: Final[Mapping[str, Mapping[str, str]]] = {
+    "polars": {
+        "text": "frame.with_columns(pl.col({0}).cast(pl.String))",
+        "stay": "frame.with_columns(pl.col({0}).cast(pl.Int64))",
+        "instant": "frame.with_columns(pl.col({0}).cast(pl.Datetime('us', 'UTC')))",
+        "naive": "frame.with_columns(pl.col({0}).dt.cast_time_unit('us').dt.replace_time_zone('UTC'))",
+        "string": "frame.with_columns(pl.col({0}).str.to_datetime(time_unit='us', time_zone='UTC'))",
+    },
+    "pandas": {
+        "text": "frame.astype({{{0}: 'str'}})",
+        "stay": "frame.astype({{{0}: 'int64'}})",
+        "instant": "frame.assign(**{{{0}: pd.to_datetime(frame[{0}], utc=True).astype('datetime64[us, UTC]')}})",
+    },
+    "dask": {
+        "text": "frame.astype({{{0}: 'string'}})",
+        "stay": "frame.astype({{{0}: 'int64'}})",
+        "instant": "frame.assign(**{{{0}: dd.to_datetime(frame[{0}], utc=True).astype('datetime64[us, UTC]')}})",
+    },
+    "pyarrow": {
+        "text": "frame.set_column(frame.column_names.index({0}), {0}, frame[{0}].cast('string'))",
+        "stay": "frame.set_column(frame.column_names.index({0}), {0}, frame[{0}].cast('int64'))",
+        "instant": "frame.set_column(frame.column_names.index({0}), {0}, "
+        "frame[{0}].cast(pa.timestamp('us', 'UTC')))",
+    },
+    "duckdb": {
+        "text": "SELECT * REPLACE (CAST({0} AS VARCHAR) AS {0})",
+        "stay": "SELECT * REPLACE (CAST({0} AS BIGINT) AS {0})",
+        "instant": "SELECT * REPLACE (CAST({0} AS TIMESTAMPTZ) AS {0})",
+        "naive": "SELECT * REPLACE (CAST({0} AS TIMESTAMP) AT TIME ZONE 'UTC' AS {0})",
+    },
+    "spark": {
+        "text": "frame.withColumn({0}, F.col({0}).cast('string'))",
+        "stay": "frame.withColumn({0}, F.col({0}).cast('bigint'))",
+        "instant": "frame.withColumn({0}, F.col({0}).cast('timestamp'))",
+        "naive": "frame.withColumn({0}, F.concat(F.col({0}).cast('string'), F.lit('Z')).cast('timestamp'))",
+    },
+}
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _ticked(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+# --- the cutoff table ---------------------------------------------------------
+
+
+@attrs.frozen
+class _Reach:
+    """A timer that a case in one position can reach: what its due instant is made of."""
+
+    schedule: Schedule
+    position: int
+    index: int
+
+    def is_elapsed(self) -> bool:
+        """Whether only elapsed lengths decide when it is due."""
+        lengths = [timer.after for timer in self.schedule.timers[: self.index + 1]]
+        notice = self.schedule.notice(self.position)
+        return all(length.unit == "elapsed" for length in [*lengths, *([notice] if notice else [])])
+
+
+class _Cutoffs:
+    """The cutoff table at one instant, as rows that exclude each other.
+
+    A case meets one of them at most: the entries of a position's next timer begin where those of
+    the timer further on end. So nothing has to be grouped.
+    """
+
+    def __init__(self, workflow: Workflow, now: datetime | None) -> None:
+        table = schedules(workflow.policy)
+        self.workflow = workflow
+        self.cutoffs = workflow.cutoffs(now)
+        self.reaches: list[_Reach] = []
+        self.rows: list[tuple[object, ...]] = []
+        for (status, sub_status, settled), rows in groupby(self.cutoffs, key=_position):
+            schedule = table[status if sub_status is None else f"{status}.{sub_status}"]
+            position = schedule.positions[settled]
+            notice = schedule.notice(position)
+            entered_from = _EARLIEST
+            for row in rows:
+                reach = _Reach(schedule, position, schedule.positions[row.timer] - 1)
+                until = _micros(row.entered_until)
+                self.rows.append(
+                    (
+                        _key(status, sub_status, settled),
+                        entered_from,
+                        until,
+                        _LATEST if row.settled_until is None else _micros(row.settled_until),
+                        schedule.timers[reach.index].after.amount * _SECOND,
+                        _NEVER if notice is None else notice.amount * _SECOND,
+                        row.timer,
+                        row.kind,
+                        row.audience,
+                        row.to,
+                        len(self.reaches),
+                    )
+                )
+                self.reaches.append(reach)
+                entered_from = until + 1
+        self.has_calendar = not all(reach.is_elapsed() for reach in self.reaches)
+
+
+def _position(cutoff: Cutoff) -> tuple[str, str | None, str | None]:
+    return cutoff.status, cutoff.sub_status, cutoff.settled
+
+
+def _micros(moment: datetime) -> int:
+    return (moment - _EPOCH) // _MICROSECOND
+
+
+def _key(status: str, sub_status: str | None, settled: str | None) -> str:
+    """A position as one text; no two positions have the same, and nothing else has one of them."""
+    return "/".join([status, *("" if part is None else f"={part}" for part in (sub_status, settled))])
+
+
+# --- what a row may be asked --------------------------------------------------
+
+
+_Condition: TypeAlias = "nw.Expr | bool"
+"""An expression that is true or false and never null; or what is so for every row."""
+
+
+def _sure(condition: nw.Expr) -> nw.Expr:
+    """A condition that is false where it would be null."""
+    return condition.fill_null(value=False)
+
+
+def _all(*conditions: _Condition) -> _Condition:
+    if any(condition is False for condition in conditions):
+        return False
+    left = [condition for condition in conditions if not isinstance(condition, bool)]
+    return reduce(and_, left) if left else True
+
+
+def _any(*conditions: _Condition) -> _Condition:
+    left = [condition for condition in conditions if not isinstance(condition, bool)]
+    return reduce(or_, left) if left else False
+
+
+def _not(condition: _Condition) -> _Condition:
+    return not condition if isinstance(condition, bool) else ~condition
+
+
+@attrs.frozen
+class _Fields:
+    """The fields of a row as expressions: those that are there, and the instants among them as numbers."""
+
+    columns: Mapping[str, nw.Expr]
+    micros: Mapping[str, nw.Expr]
+
+    def is_missing(self, name: str) -> _Condition:
+        return self.columns[name].is_null() if name in self.columns else True
+
+    def is_one_of(self, name: str, values: Sequence[str]) -> _Condition:
+        if name not in self.columns or not values:
+            return False
+        column = self.columns[name]
+        return _sure(column == values[0] if len(values) == 1 else column.is_in(list(values)))
+
+    def is_other_than(self, name: str, values: Sequence[str]) -> _Condition:
+        """Whether it is there, and none of ``values``."""
+        return _all(_not(self.is_missing(name)), _not(self.is_one_of(name, values)))
+
+    def is_beyond_time(self, name: str) -> _Condition:
+        if name not in self.micros:
+            return False
+        micros = self.micros[name]
+        inside = _sure((micros >= _EARLIEST) & (micros <= _LATEST))
+        return _all(_not(self.is_missing(name)), ~inside)
+
+    def is_state(self, status: str, sub_statuses: Sequence[str]) -> _Condition:
+        """Whether the row is in one of these sub-statuses; without any, in the status itself."""
+        within = self.is_one_of("sub_status", sub_statuses) if sub_statuses else self.is_missing("sub_status")
+        return _all(self.is_one_of("status", [status]), within)
+
+    def ours(self, workflow: Workflow, condition: nw.Expr) -> nw.Expr:
+        """The condition for rows of the workflow's policy or of none; those of an empty name are looked at too."""
+        if "policy" not in self.columns:
+            return condition
+        named = _sure(self.columns["policy"].is_in([workflow.policy.name, ""]))
+        return condition & (self.columns["policy"].is_null() | named)
+
+
+def _of_case(fields: _Fields) -> Iterator[tuple[nw.Expr, nw.Expr]]:
+    """What `Case` refuses of a row whatever its policy, but for status and settled timer; and the sentences."""
+    texts = [name for name in ("case_id", "policy") if name in fields.columns]
+    found: list[tuple[_Condition, str]] = [
+        *((fields.is_missing(name), f"{name}: is missing") for name in ("case_id", "entered_at")),
+        *((fields.is_one_of(name, [""]), f"{name}: must be text, not ''") for name in texts),
+        *((fields.is_beyond_time(name), f"{name}: is not between the years 1 and 9999") for name in _INSTANTS),
+    ]
+    if "stay" in fields.columns:
+        stay = fields.columns["stay"]
+        whole = _sure((stay >= 1) & (stay <= _MOST))
+        found.append((~whole, "stay: must be a whole number from 1 on"))
+    for here, there in (("settled_at", "settled"), ("settled", "settled_at")):
+        message = f"{here}: is missing: {there} says that a timer of this stay has been settled"
+        found.append((_all(fields.is_missing(here), _not(fields.is_missing(there))), message))
+    if "settled_at" in fields.columns:
+        backwards = _all(
+            _not(fields.is_missing("settled_at")),
+            _not(fields.is_missing("entered_at")),
+            _sure(fields.micros["settled_at"] < fields.micros["entered_at"]),
+        )
+        found.append((backwards, "settled_at: is before the stay began"))
+    for wrong, message in found:
+        if not isinstance(wrong, bool):
+            yield wrong, nw.lit(message)
+
+
+def _of_state(fields: _Fields, workflow: Workflow) -> Iterator[tuple[nw.Expr, nw.Expr]]:
+    """What is wrong with the status, the sub-status and the settled timer; and the sentences."""
+    policy = workflow.policy
+    status = fields.columns["status"]
+    yield status.is_null(), nw.lit("status: is missing")
+    whole = _all(fields.is_other_than("status", [*policy.statuses]), _sure(status.str.contains(".", literal=True)))
+    yield cast("nw.Expr", whole), nw.lit("status: is a whole state: give status and sub_status apart")
+    unknown = _all(fields.is_other_than("status", [*policy.statuses]), _not(whole))
+    yield cast("nw.Expr", unknown), _sentence("status: unknown status", status, policy.statuses)
+    if "sub_status" in fields.columns:
+        for name, described in policy.statuses.items():
+            subs = [*described.sub_statuses]
+            here = fields.is_one_of("status", [name])
+            wrong = _all(here, fields.is_other_than("sub_status", subs))
+            sentence = _sentence(f"sub_status of {name}: unknown status", fields.columns["sub_status"], subs)
+            yield cast("nw.Expr", wrong), sentence
+            if subs:
+                message = f"sub_status: is missing: {name} needs one of {one_of(subs)}"
+                yield cast("nw.Expr", _all(here, fields.is_missing("sub_status"))), nw.lit(message)
+    if "settled" in fields.columns:
+        settled = fields.columns["settled"]
+        for state, timers in policy.schedules.items():
+            name, _, sub_status = state.partition(".")
+            names = [timer.name for timer in timers]
+            wrong = _all(
+                fields.is_state(name, [sub_status] if sub_status else []), fields.is_other_than("settled", names)
+            )
+            if not isinstance(wrong, bool):
+                yield wrong, _sentence("settled: no timer of " + state, settled, names)
+
+
+def _sentence(beginning: str, value: nw.Expr, known: Iterable[str]) -> nw.Expr:
+    return nw.concat_str(nw.lit(f"{beginning} '"), value, nw.lit(f"' (there are: {one_of(known)})"))
+
+
+# --- what is due --------------------------------------------------------------
+
+
+def _reached(source: _Source, table: _Cutoffs) -> _Frame:
+    """The rows that are due, joined with what they have reached; all instants as numbers."""
+    found = source.frame.select(*(source.column(name).alias(name) for name in source.names))
+    columns = {name: nw.col(name) for name in source.names}
+    bounds = _bounds(table.cutoffs, in_micros=source.in_micros)
+    found = found.filter(_any(*_possible(_Fields(columns, {}), table.workflow, bounds)))
+    micros = {name: f"{name}_micros" for name in source.instants}
+    found = source.with_micros(found, {new: name for name, new in micros.items()})
+    fields = _Fields(columns, {name: nw.col(new) for name, new in micros.items()})
+    parts = (
+        nw.concat_str(nw.lit("="), columns[name]).fill_null("") if name in columns else nw.lit("")
+        for name in ("sub_status", "settled")
+    )
+    # The cast makes one type of the several that Arrow has for text.
+    found = found.with_columns(position=nw.concat_str("status", *parts, separator="/").cast(nw.String))
+    joined = cast("nw.LazyFrame[Any]", found).join(
+        cast("nw.LazyFrame[Any]", source.made(_REACHES, table.rows, small=True)), on="position", how="inner"
+    )
+    entered_at = nw.col("entered_at_micros")
+    settled_at = nw.col("settled_at_micros").fill_null(0) if "settled_at" in micros else nw.lit(0)
+    is_due = [
+        entered_at >= nw.col("entered_from"),
+        entered_at <= nw.col("entered_until"),
+        settled_at <= nw.col("settled_until"),
+        *(~wrong for wrong, _ in _of_case(fields)),
+    ]
+    joined = joined.filter(fields.ours(table.workflow, reduce(and_, is_due)))
+    return joined.with_columns(
+        entered_at=entered_at,
+        settled_at=settled_at,
+        stay=nw.col("stay").cast(nw.Int64) if "stay" in columns else nw.lit(1),
+    )
+
+
+_Bounds: TypeAlias = "dict[tuple[str, str | None], tuple[datetime | int | None, datetime | int | None]]"
+"""By state, the latest entry for which anything is due: to a case that has settled nothing, and to others."""
+
+
+def _bounds(cutoffs: Iterable[Cutoff], *, in_micros: bool) -> _Bounds:
+    bounds: _Bounds = {}
+    for cutoff in cutoffs:
+        # How engines read a literal of long ago is their own affair; later is only less cheap.
+        until: Any = _micros(cutoff.entered_until) if in_micros else max(cutoff.entered_until, _EPOCH)
+        state = (cutoff.status, cutoff.sub_status)
+        unsettled, settled = cast("Any", bounds.get(state, (None, None)))
+        if cutoff.settled is None:
+            unsettled = until if unsettled is None else max(unsettled, until)
+        else:
+            settled = until if settled is None else max(settled, until)
+        bounds[state] = (unsettled, settled)
+    return bounds
+
+
+def _possible(fields: _Fields, workflow: Workflow, bounds: _Bounds) -> Iterator[_Condition]:
+    """Where something may be due, in as few comparisons as there are different bounds."""
+    groups: dict[tuple[Any, Any], list[str]] = {}
+    apart: dict[tuple[str, Any, Any], list[str]] = {}
+    for name, described in workflow.policy.statuses.items():
+        states = [(name, sub) for sub in described.sub_statuses] or [(name, None)]
+        here = {bounds.get(state, (None, None)) for state in states}
+        if len(here) == 1:
+            groups.setdefault(here.pop(), []).append(name)
+            continue
+        for state in states:
+            apart.setdefault((name, *bounds.get(state, (None, None))), []).append(cast("str", state[1]))
+    for (unsettled, settled), statuses in groups.items():
+        yield _all(fields.is_one_of("status", statuses), _by_entry(fields, unsettled, settled))
+    for (name, unsettled, settled), subs in apart.items():
+        yield _all(fields.is_state(name, subs), _by_entry(fields, unsettled, settled))
+
+
+def _by_entry(fields: _Fields, unsettled: Any, settled: Any) -> _Condition:  # noqa: ANN401 - instants
+    entered_at = fields.columns["entered_at"]
+    if unsettled is None and settled is None:
+        return False
+    if unsettled is None or settled is None or "settled" not in fields.columns or unsettled == settled:
+        return _sure(entered_at <= (settled if unsettled is None else unsettled))
+    is_settled = fields.columns["settled"].is_null() if unsettled > settled else ~fields.columns["settled"].is_null()
+    return _sure(entered_at <= min(unsettled, settled)) | (
+        is_settled & _sure(entered_at <= max(unsettled, settled))
+    )
+
+
+def _completed(found: _Frame, table: _Cutoffs) -> Iterator[tuple[object, ...]]:
+    """The rows that are due, in Python: when they came due, by the calendar."""
+    rows = found.select("case_id", "stay", "entered_at", "settled_at", "number")
+    collected = rows.collect() if isinstance(rows, nw.LazyFrame) else rows
+    columns = (collected[name].to_list() for name in collected.columns)
+    for case_id, stay, entered_at, settled_at, number in zip(*columns, strict=True):
+        reach = table.reaches[number]
+        timer = reach.schedule.timers[reach.index]
+        due_at = reach.schedule.due_at(
+            reach.index,
+            reach.position,
+            _EPOCH + entered_at * _MICROSECOND,
+            _EPOCH + settled_at * _MICROSECOND if reach.position else None,
+        )
+        yield (
+            case_id,
+            stay,
+            timer.name,
+            timer.kind,
+            timer.audience,
+            _micros(cast("datetime", due_at)),  # it is due, so it has a date
+            timer.to,
+            f"{case_id}:{stay}:{timer.name}",
+        )
