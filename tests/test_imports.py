@@ -19,11 +19,15 @@ OPTIONAL = (
     "pygraphviz",
     "holidays",
     "hypothesis",
+    "narwhals",
     "polars",
     "pyspark",
     "sqlalchemy",
     "pandas",
     "pyarrow",
+    "duckdb",
+    "dask",
+    "django",
 )
 
 
@@ -83,6 +87,26 @@ def test_the_library_works_with_its_two_dependencies_alone() -> None:
         {"business_days": 10},
         True,
     ]
+
+
+@pytest.mark.parametrize(
+    ("room", "package", "said"),
+    [
+        ("frames", "narwhals", "narwhals"),
+        ("sql", "sqlalchemy", "SQLAlchemy"),
+        ("testing", "hypothesis", "hypothesis"),
+    ],
+)
+def test_a_room_without_its_extra_says_what_to_install(room: str, package: str, said: str) -> None:
+    program = f"""
+import json, sys
+sys.modules[{package!r}] = None
+try:
+    import casestate.{room}
+except ModuleNotFoundError as error:
+    print(json.dumps([error.name, str(error)]))
+"""
+    assert run(program) == [package, f"casestate.{room} needs {said}: pip install 'casestate[{room}]'"]
 
 
 LOADED = """

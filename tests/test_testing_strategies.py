@@ -601,21 +601,6 @@ def test_importing_the_library_leaves_hypothesis_alone() -> None:
     assert run(program) is False
 
 
-def test_without_hypothesis_the_kit_says_what_to_install() -> None:
-    program = """
-import json, sys
-sys.modules["hypothesis"] = None
-try:
-    import casestate.testing
-except ModuleNotFoundError as error:
-    print(json.dumps([error.name, str(error)]))
-"""
-    assert run(program) == [
-        "hypothesis",
-        "casestate.testing needs hypothesis: pip install 'casestate[testing]'",
-    ]
-
-
 def test_what_the_kit_offers_is_there_in_order() -> None:
     assert testing.__all__ == sorted(testing.__all__, key=lambda name: (name[0].islower(), name))
     for name in testing.__all__:

@@ -28,12 +28,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
+
+
+if find_spec("sqlalchemy") is None:
+    raise ModuleNotFoundError(
+        "casestate.sql needs SQLAlchemy: pip install 'casestate[sql]'", name="sqlalchemy"
+    )
 
 import sqlalchemy as sa
 
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Mapper, QueryableAttribute, Session
+from sqlalchemy.orm import Mapper, QueryableAttribute
 from sqlalchemy.orm.util import AliasedInsp
 
 from casestate.case import Case
@@ -54,6 +61,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy import ColumnElement, Connection
+    from sqlalchemy.orm import Session
 
     from casestate.case import Action
     from casestate.workflow import Workflow
@@ -96,7 +104,7 @@ _NEEDED: Final = ("status", "sub_status", "settled", "entered_at")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 _HOLD_INSTANTS: Final = (sa.DateTime, sa.Integer, sa.types.TypeDecorator, sa.types.NullType)
-_FIXED: Final = ("case_id", "policy", "opened_at", "cloned_from")
+_FIXED: Final = ("case_id", "opened_at", "cloned_from")
 """What stays as it is when a case changes."""
 _GUARDED: Final = ("status", "sub_status", "stay", "settled", "assignee")
 _ENTITIES: Final[Any] = (Mapper, AliasedInsp)
@@ -258,7 +266,7 @@ def sweep(
     settled: list[Action] = []
     case_id: object = None
     try:
-        for case_id in found.candidates(session, workflow, moment, limit or _PAGE):
+        for case_id in found.candidates(session, workflow, moment, min(limit or _PAGE, _PAGE)):
             try:
                 action = found.carry_out(session, workflow, case_id, moment, act)
                 session.commit()
@@ -501,7 +509,7 @@ class _Columns:
 
 def _flush(session: Session | Connection) -> None:
     """What the session has not written yet belongs to what is read and compared."""
-    if isinstance(session, Session):
+    if not isinstance(session, sa.Connection):
         session.flush()
 
 
