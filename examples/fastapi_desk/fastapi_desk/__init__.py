@@ -1,1 +1,1 @@
-"""A help desk on FastAPI and SQLAlchemy: `cases` is the file that calls casestate, the README says the rest."""
+"""A help desk on FastAPI and SQLAlchemy. The README says what is what; `cases` calls casestate."""

@@ -155,6 +155,7 @@ def case_page(
     with desk.reading() as session:
         row = desk.find(session, case_id)
         case = row.case(history=True)
+        warning = ""
         try:
             possible, ends, ahead = (
                 list(choices(workflow, case, role)),
@@ -163,7 +164,7 @@ def case_page(
             )
         except CasestateError as error:  # a state of another policy, or of none
             possible, ends, ahead = [], None, []
-            problem = problem or f"Nothing can be done with this case for now: {error}"
+            warning = f"Nothing can be done with this case for now: {error}"
         known = case.state in workflow.policy.states
         shown = [
             (entry, change)
@@ -184,6 +185,7 @@ def case_page(
             foreseen=ahead,
             history=shown,
             problem=problem,
+            warning=warning,
             form=form.fields if form else {},
             path=next(path for path, name in ROLES.items() if name == role),
         )

@@ -96,7 +96,7 @@ class Folder:
         message["From"] = f"support@{DOMAIN}"
         message["To"] = found.recipient
         message["Subject"] = found.subject
-        message["Message-ID"] = f"<{found.key}@{DOMAIN}>"
+        message["Message-ID"] = f"<{found.key.replace(':', '.')}@{DOMAIN}>"  # which may have no colon
         message.set_content(found.text)
         target = self.path / f"{found.key.replace(':', '_')}.eml"
         unfinished = target.with_suffix(f".{os.getpid()}")
