@@ -93,9 +93,9 @@ class Desk:
     No key but the cases' own: a second effect, or a second entry with one number, must be able to happen.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, patience: float = 60.0) -> None:
         self.microseconds = url.startswith("sqlite")
-        waiting = {"timeout": 60} if self.microseconds else {}
+        waiting = {"timeout": patience} if self.microseconds else {}
         self.engine = sa.create_engine(url, poolclass=sa.NullPool, connect_args=waiting)
         if self.microseconds:
             sa.event.listen(self.engine, "connect", _hurry)
@@ -142,8 +142,9 @@ class Desk:
     def fill(self, cases: list[Case]) -> None:
         """Make the tables, with these cases."""
         self.metadata.create_all(self.engine)
-        with self.engine.begin() as connection:
-            connection.execute(self.cases.insert(), [values(self.cases, case) for case in cases])
+        if cases:
+            with self.engine.begin() as connection:
+                connection.execute(self.cases.insert(), [values(self.cases, case) for case in cases])
         if not self.microseconds:
             with self.engine.connect() as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT").execute(sa.text("ANALYZE"))

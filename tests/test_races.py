@@ -75,6 +75,20 @@ def one_case(case_id: str, random: Random, *, comes_due: bool) -> Case:
     return case_in(random.choice(["reopened", "update_received"]), min(at, BASE), **common)
 
 
+def sweep_up(desk: Desk, now: datetime) -> None:
+    """Settle what is still due, in peace."""
+    workflow = Workflow(policies.SUB_STATUS, clock=lambda: now)
+    job = Job(role="sweeper", name="last", url="", folder="", began=time.time() - 1.0, lasts=1.0)
+    with desk.engine.connect() as connection:
+
+        def act(case: Case, action: Action) -> None:
+            desk.enter(connection, case, job)
+            connection.execute(desk.outbox.insert(), {"key": action.key})
+
+        while sweep(connection, workflow, desk.cases, act):
+            pass
+
+
 @dataclass(kw_only=True)
 class Story:
     """What is run: how many cases, whose clocks, who is killed how often."""
@@ -97,19 +111,8 @@ class Story:
         desk = Desk(url)
         desk.fill(begun)
         reports = self._race(url, folder)
-        workflow = Workflow(policies.SUB_STATUS)
-        closing = Job(
-            role="sweeper", name="last", url=url, folder="", began=time.time() - self.lasts, lasts=self.lasts
-        )
-        with desk.engine.connect() as connection:
-
-            def act(case: Case, action: Action) -> None:
-                desk.enter(connection, case, closing)
-                connection.execute(desk.outbox.insert(), {"key": action.key})
-
-            # By now the last sweeper has missed nothing, and the one whose clock is fast has done it already.
-            while sweep(connection, workflow, desk.cases, act, now=END + 2 * HOUR):
-                pass
+        # By then even a clock that was fast is right.
+        sweep_up(desk, END + 2 * HOUR)
         tally = Count(desk, END + 2 * HOUR).of(begun, folder)
         tally.killed = sum(report.get("killed", 0) for report in reports)
         tally.failed = sum(report.get("failed", 0) for report in reports)
@@ -441,3 +444,62 @@ def test_a_sweep_that_neither_locks_nor_looks_again_is_found_out(
     assert tally.contested
     assert tally.doubled
     assert tally.gaps
+
+
+TAMPERED = {
+    "an effect is gone": ("missing", "DELETE FROM outbox WHERE key LIKE :case || ':%'"),
+    "an effect is there twice": (
+        "doubled",
+        "INSERT INTO outbox SELECT key FROM outbox WHERE key LIKE :case || ':%'",
+    ),
+    "an effect has no entry": ("missing", "INSERT INTO outbox VALUES (:case || ':9:close_pending')"),
+    "a history is gone": ("gaps", "DELETE FROM changes WHERE case_id = :case"),
+    "a history begins with its second entry": ("gaps", "UPDATE changes SET number = 2 WHERE case_id = :case"),
+    "an entry is there twice": ("gaps", "INSERT INTO changes SELECT * FROM changes WHERE case_id = :case"),
+    "an entry is from elsewhere": ("gaps", "UPDATE changes SET from_state = 'new' WHERE case_id = :case"),
+    "an entry is of another stay": ("gaps", "UPDATE changes SET stay = 7 WHERE case_id = :case"),
+    "an entry is of another timer": ("lost", "UPDATE changes SET event = 'notify' WHERE case_id = :case"),
+    "an entry is from before it was due": (
+        "lost",
+        "UPDATE changes SET at = '2026-11-20T05:00:00Z' WHERE case_id = :case",
+    ),
+    "a case is as it was": (
+        "lost",
+        "UPDATE cases SET settled = NULL, settled_at = NULL, changed_at = entered_at WHERE id = :case",
+    ),
+    "a case is in another stay": ("gaps", "UPDATE cases SET stay = stay + 1 WHERE id = :case"),
+    "a case is gone": ("gaps", "DELETE FROM cases WHERE id = :case"),
+    "a case is new": ("gaps", "UPDATE cases SET id = 'C-1' WHERE id = :case"),
+    "a closed case was replied to": (
+        "contested",
+        """INSERT INTO changes SELECT case_id, 2, at, 'comment', 'customer', from_state, 'update_received',
+        stay, worker, written_at FROM changes WHERE case_id = :closed""",
+    ),
+}
+
+
+@pytest.mark.parametrize("tampered", TAMPERED)
+def test_the_count_finds_whatever_is_wrong(tmp_path: Path, tampered: str) -> None:
+    fault, statement = TAMPERED[tampered]
+    begun = cases_of(120, due=0.5, seed=1)
+    desk = Desk(on_sqlite(tmp_path))
+    desk.fill(begun)
+    sweep_up(desk, END)
+    assert Count(desk, END).of(begun, tmp_path).faults == {}
+    changes = desk.changes
+    first = sa.select(sa.func.min(changes.c.case_id))
+    names = [name for name in ("case", "closed") if f":{name}" in statement]
+    with desk.engine.begin() as connection:
+        found = {
+            "case": connection.scalar(first.where(changes.c.event == "remind_customer")),
+            "closed": connection.scalar(first.where(changes.c.event == "close_pending")),
+        }
+        connection.execute(sa.text(statement), {name: found[name] for name in names})
+    assert fault in Count(desk, END).of(begun, tmp_path).faults
+
+
+def test_the_count_finds_a_reply_that_was_acknowledged_and_is_gone(tmp_path: Path) -> None:
+    desk = Desk(on_sqlite(tmp_path))
+    desk.fill([])
+    (tmp_path / "acknowledged-customer0").write_text("C-000001 2026-11-20T09:00:00Z comment\n")
+    assert Count(desk, END).of([], tmp_path).faults == {"forgotten": 1}

@@ -138,8 +138,9 @@ class SweepStopped(CasestateError, ConnectionError):
         super().__init__(self.settled, case_id)
 
     def __str__(self) -> str:
+        place = "before the first case" if self.case_id is None else f"at case {self.case_id!r}"
         return (
-            f"the connection was lost at case {self.case_id!r}, after {len(self.settled)} cases had been "
+            f"the connection was lost {place}, after {len(self.settled)} cases had been "
             "settled; nothing is half done: sweep again"
         )
 
@@ -274,7 +275,7 @@ def sweep(
                 session.rollback()
                 if isinstance(error, CaseChanged):  # the next sweep finds whatever it is now
                     continue
-                if on_error is None or _is_lost(error):
+                if on_error is None or _is_lost(session, error):
                     raise
                 on_error(case_id, error)
             else:
@@ -282,7 +283,7 @@ def sweep(
             if len(settled) == limit:
                 break
     except DBAPIError as error:
-        if not _is_lost(error):
+        if not _is_lost(session, error):
             raise
         raise SweepStopped(settled, case_id) from error
     finally:
@@ -301,9 +302,20 @@ def _check_sweep(session: Session | Connection, limit: object) -> None:
         raise CaseDataError("sweep", problems)
 
 
-def _is_lost(error: BaseException) -> bool:
+def _is_lost(session: Session | Connection, error: Exception) -> bool:
     """Whether the connection is gone, and not only this one case in trouble."""
-    return isinstance(error, DBAPIError) and error.connection_invalidated
+    if not isinstance(error, DBAPIError):
+        return False
+    if error.connection_invalidated:
+        return True
+    # A session connects anew for each case, and where it cannot it does not call that an invalid connection.
+    session.rollback()
+    try:
+        session.execute(sa.select(1))
+    except DBAPIError:
+        return True
+    session.rollback()
+    return False
 
 
 def _has_notice(workflow: Workflow) -> bool:
