@@ -25,6 +25,7 @@ EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"  # prints what 
 
 USE_TZ = True
 TIME_ZONE = "UTC"
+FORMAT_MODULE_PATH = "djangodesk.formats"
 
 
 def database(url: str) -> dict[str, Any]:

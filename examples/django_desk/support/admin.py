@@ -22,13 +22,15 @@ from support.shown import choices, labels, shown
 
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from django.db.models import QuerySet
     from django.http import HttpRequest, HttpResponse
     from django.urls import URLPattern
 
     from support.shown import Choice, Shown
 
-STAFF = {"agent": "You", "customer": "The customer, on the telephone say"}
+STAFF = {"agent": "You", "customer": "The customer (you enter it)"}
 """Whom an agent may act for."""
 
 
@@ -60,7 +62,16 @@ class ChangeInline(ReadOnly, admin.TabularInline):
 
     model = Change
     verbose_name_plural = "history"
-    fields = ("at", "event", "by", "actor", "from_state", "to_state", "stay", "detail")
+    fields = readonly_fields = ("at", "event", "by", "actor", "state", "stay", "note")
+
+    def state(self, entry: Change) -> str:
+        """The state since then."""
+        return labels().get(entry.to_state, entry.to_state)
+
+    @admin.display(empty_value="-")
+    def note(self, entry: Change) -> str | None:
+        """The new assignee, the clone, the timers passed over."""
+        return ", ".join(entry.detail) if isinstance(entry.detail, list) else entry.detail
 
 
 class OutboxInline(ReadOnly, admin.TabularInline):
@@ -101,11 +112,11 @@ class CaseAdmin(admin.ModelAdmin):
         said = look(row)
         return said if isinstance(said, str) else said.label
 
-    @admin.display(empty_value="-")
-    def closes(self, row: Case) -> str | None:
-        """When it closes by itself."""
+    @admin.display(description="closes by itself", empty_value="-")
+    def closes(self, row: Case) -> datetime | None:
+        """When it closes unless something happens before."""
         said = look(row)
-        return None if isinstance(said, str) else said.closes or None
+        return None if isinstance(said, str) else said.closes_at
 
     def has_delete_permission(self, *_: object) -> bool:
         return False
@@ -191,7 +202,8 @@ class CaseAdmin(admin.ModelAdmin):
 class OutboxAdmin(ReadOnly, admin.ModelAdmin):
     """The outbox."""
 
-    list_display = ("key", "case", "timer", "audience", "written_at", "sent_at")
+    list_display = ("case", "timer", "audience", "written_at", "sent_at")
+    list_select_related = ("case",)
     list_filter = ("timer", "audience", ("sent_at", admin.EmptyFieldListFilter))
     ordering = ("-written_at", "-pk")
 

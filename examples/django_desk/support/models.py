@@ -75,7 +75,7 @@ class Case(KeptModel):
     assignee = models.CharField(max_length=150, null=True, editable=False)
     settled = models.CharField(max_length=80, null=True, editable=False)
     settled_at = models.DateTimeField(null=True, editable=False)
-    opened_at = models.DateTimeField("opened", editable=False)
+    opened_at = models.DateTimeField("opened", null=True, editable=False)
     cloned_from = models.ForeignKey(
         "self", on_delete=models.PROTECT, null=True, editable=False, related_name="clones"
     )

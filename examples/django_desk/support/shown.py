@@ -28,10 +28,10 @@ class Shown(NamedTuple):
     label: str
     meaning: str
     action_required: str
-    closes: str
-    """When it closes by itself, and what prevents that; empty if it does not."""
+    closes_at: datetime | None
+    """When it closes by itself, if it does."""
     forecast: tuple[str, ...]
-    """What comes if nobody does anything, the closure included."""
+    """What comes if nobody does anything, a sentence each."""
 
 
 class Choice(NamedTuple):
@@ -65,12 +65,10 @@ def shown(row: Case, now: datetime) -> Shown:
     described = workflow.policy.described(case.state)
     unless = "the customer replies" if described.waiting_on == "customer" else "something happens before"
     said: list[str] = []
-    closes = ""
     for action in coming:
         when = f"on {instant(action.due_at)}" if action.due_at > now else "with the next sweep"
         whom = "the customer" if action.audience == "customer" else f"{action.audience}".replace("_", " ")
         if action.kind == "close":
-            closes = closes or f"closes {when} unless {unless}"
             said.append(f"closes {when} unless {unless}")
         elif action.to is not None:
             said.append(f"moves to {label(workflow.policy, action.to)} {when}")
@@ -80,14 +78,15 @@ def shown(row: Case, now: datetime) -> Shown:
         label=label(workflow.policy, case.state),
         meaning=described.meaning or "",
         action_required=described.action_required or "",
-        closes=closes,
+        closes_at=next((action.due_at for action in coming if action.kind == "close"), None),
         forecast=tuple(said),
     )
 
 
 def instant(at: datetime) -> str:
     """An instant in the time zone of the page."""
-    return date_format(timezone.localtime(at), "j F Y, H:i e")
+    local = timezone.localtime(at)
+    return f"{date_format(local, 'DATETIME_FORMAT')} {local:%Z}"
 
 
 def choices(row: Case, by: str) -> Iterator[Choice]:
@@ -107,7 +106,7 @@ def choices(row: Case, by: str) -> Iterator[Choice]:
         except (MissingArgument, UnknownStatus):
             return None
 
-    for event in workflow.allowed(case, by=by):
+    for event in sorted(workflow.allowed(case, by=by), key=policy.events.index):
         if event == "clone":
             yield Choice(event, "a new case", (), needs_assignee=False)
             continue

@@ -25,19 +25,22 @@ class Command(BaseCommand):
         for message in Outbox.objects.filter(sent_at=None).select_related("case"):
             case = message.case
             to = case.customer if message.audience == "customer" else settings.SUPPORT_EMAIL
+            why = "there is nobody to send it to"
             try:
                 where = shown(case, timezone.now())
-                EmailMessage(
+                sent = EmailMessage(
                     subject=f"[{case.pk}] {case.subject}: {where.label}",
-                    body="\n\n".join(filter(None, [where.meaning, where.action_required, where.closes])),
+                    body="\n\n".join(filter(None, [where.meaning, where.action_required, *where.forecast])),
                     to=[to],
                     # A crash before it is marked sends it again, with the same id: so it is told apart.
                     headers={"Message-ID": f"<{uuid5(NAMESPACE_OID, message.key)}@desk.example>"},
                 ).send()
             except (OSError, ValueError, CasestateError) as error:
-                bad += 1
-                self.stderr.write(f"{message.key}: {error}")
-            else:
+                sent, why = 0, str(error)
+            if sent:
                 Outbox.objects.filter(pk=message.pk).update(sent_at=timezone.now())
+            else:
+                bad += 1
+                self.stderr.write(f"{message.key}: {why}")
         if bad:
             raise CommandError(f"messages that could not be sent: {bad}")
