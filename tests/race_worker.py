@@ -110,6 +110,7 @@ class Desk:
             sa.Column("entered_at", instant(), nullable=False),
             sa.Column("stay", sa.Integer, nullable=False),
             sa.Column("previous", sa.Text),
+            sa.Column("policy", sa.Text),
             sa.Column("settled", sa.Text),
             sa.Column("settled_at", instant()),
             sa.Column("changed_at", instant(), nullable=False),
@@ -148,6 +149,12 @@ class Desk:
         if not self.microseconds:
             with self.engine.connect() as connection:
                 connection.execution_options(isolation_level="AUTOCOMMIT").execute(sa.text("ANALYZE"))
+
+    def kept(self, value: object) -> object:
+        """A value as the database keeps it."""
+        if isinstance(value, datetime) and self.microseconds:
+            return (value - EPOCH) // timedelta(microseconds=1)
+        return value
 
     def enter(self, connection: sa.Connection, case: Case, job: Job) -> None:
         """Store the last entry of a case's history."""
