@@ -12,7 +12,7 @@ import subprocess
 import sys
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email import policy as mail_policy
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from unittest import TestCase
 
+    from fastapi import FastAPI
     from httpx2 import Response
 
 HERE = Path(__file__).parent
@@ -106,8 +107,8 @@ class People:
 
     desk: Desk
     clock: ManualClock
+    app: FastAPI
     client: TestClient
-    seen: dict[str, str] = field(default_factory=dict)
 
     def opens(self, subject: str = "The export stops", words: str = "After 10,000 rows.") -> str:
         form = {"email": "ada@example.org", "subject": subject, "text": words}
@@ -175,9 +176,10 @@ def people_of() -> Iterator[Callable[..., People]]:
         clock = ManualClock(MONDAY)
         loaded = load_policy(policy) if isinstance(policy, str) else policy
         desk = Desk(engine or empty(), Workflow(loaded, clock), url="https://desk.example")
-        client = TestClient(create_app(desk), follow_redirects=False)
+        app = create_app(desk)
+        client = TestClient(app, follow_redirects=False)
         client.__enter__()
-        made.append(People(desk, clock, client))
+        made.append(People(desk, clock, app, client))
         return made[-1]
 
     yield make
@@ -787,12 +789,34 @@ def test_cases_are_brought_under_a_new_policy_all_of_them_or_none(people: People
     assert people.stored() == after != before
 
 
-def test_a_database_that_is_away_is_said_to_be_away(people: People) -> None:
-    case_id = people.opens()
+def test_a_row_that_is_no_case_is_named_and_in_nobodys_way(people: People) -> None:
+    bad, good = people.opens("Bad"), people.opens("Good")
     with people.desk.engine.begin() as connection:
-        connection.execute(text("ALTER TABLE cases RENAME TO gone"))
-    for path in ("/agent", f"/cases/{case_id}"):
-        answer = people.client.get(path)
+        connection.execute(update(CaseRow).where(CaseRow.id == bad).values(stay=0))
+    listed = Page(people.client.get("/agent")).text
+    assert "Waiting for support (1) Good" in listed
+    assert "a policy that knows where it stands (1) Bad" in listed
+    before = people.stored()
+    form = {"event": "note", "text": "x", "revision": "1"}
+    for answer in (
+        people.client.get(f"/agent/cases/{bad}"),
+        people.client.post(f"/agent/cases/{bad}", data=form),
+    ):
+        assert answer.status_code == 500
+        assert f"case '{bad}': stay: must be a whole number from 1 on, not 0" in Page(answer).text
+    assert people.stored() == before
+    assert people.sees("customer", good).state == "new"
+
+
+def test_a_database_that_is_away_is_said_to_be_away(people: People, tmp_path: Path) -> None:
+    case_id = people.opens()
+    away = create_engine(f"sqlite:///{tmp_path / 'nowhere' / 'desk.sqlite3'}")
+    people.app.state.desk = Desk(away, people.desk.workflow)
+    form = {"event": "comment", "text": "Hello?", "revision": "1"}
+    answers = [people.client.get(path) for path in ("/agent", f"/cases/{case_id}")]
+    answers.append(people.client.post(f"/cases/{case_id}", data=form))
+    away.dispose()
+    for answer in answers:
         assert answer.status_code == 503
         assert "Nothing has been stored; try again" in Page(answer).text
 
@@ -869,6 +893,9 @@ def test_the_sweeper_settles_and_sends_in_one_pass(tmp_path: Path) -> None:
     [
         (["--once", "--now", "yesterday"], {}, "--now"),
         (["--every", "60", "--now", "2026-03-09T09:00:00Z"], {}, "--now stands with --once"),
+        (["--every", "0"], {}, "more than 0"),
+        (["--once", "--limit", "0"], {}, "at least 1"),
+        (["--once"], {"DESK_DATABASE": "sqlite:////nowhere/at/all"}, "unable to open database file"),
         (["--once"], {"DESK_POLICY": "sub-statsu"}, "did you mean 'sub-status'?"),
         ([], {}, "required"),
     ],

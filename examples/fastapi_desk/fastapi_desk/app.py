@@ -3,6 +3,7 @@
 Who may see which page is the business of whoever puts a login in front; there is none here.
 """
 
+import logging
 import re
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -17,10 +18,10 @@ from fastapi.staticfiles import StaticFiles
 from fastapi.templating import Jinja2Templates
 from markupsafe import Markup
 from sqlalchemy import select
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import OperationalError, TimeoutError  # noqa: A004 - the pool's
 from starlette.exceptions import HTTPException
 
-from casestate import CasestateError
+from casestate import CaseDataError, CasestateError
 from casestate.clock import format_instant
 from casestate.sql import CaseChanged
 from fastapi_desk import settings
@@ -41,6 +42,7 @@ from fastapi_desk.views import (
 
 
 HERE = Path(__file__).parent
+LOG = logging.getLogger(__name__)
 ROLES = {"cases": "customer", "agent/cases": "agent"}
 """Whose page stands where."""
 MOST_TEXT = 20_000
@@ -187,7 +189,6 @@ def case_page(
             problem=problem,
             warning=warning,
             form=form.fields if form else {},
-            path=next(path for path, name in ROLES.items() if name == role),
         )
 
 
@@ -258,14 +259,14 @@ def agent_list(request: Request, desk: TheDesk, closed: bool = False) -> Respons
             select(CaseRow).where(among).order_by(order, CaseRow.id).limit(MOST_LISTED + 1)
         ).all()
         for row in rows[:MOST_LISTED]:
-            case = row.case()
             try:
-                ends = closing(desk.workflow, case)
+                case = row.case()
+                ends, state = closing(desk.workflow, case), label(policy, case.state)
                 waiting_on = policy.described(case.state).waiting_on or "nobody"
-            except CasestateError:
-                ends, waiting_on = None, "a policy that knows where it stands"
+            except CasestateError:  # one that nobody can read is in nobody's way
+                ends, state, waiting_on = None, row.status, "a policy that knows where it stands"
             group = "Closed" if closed else f"Waiting for {people(waiting_on)}"
-            shown = {"row": row, "label": label(policy, case.state), "closing": ends}
+            shown = {"row": row, "label": state, "closing": ends}
             groups.setdefault(group, []).append(shown)
         ordered = sorted(groups.items(), key=lambda group: (group[0] != "Waiting for support", group[0]))
         return page(request, "list.html", groups=ordered, closed=closed, more=len(rows) > MOST_LISTED)
@@ -301,8 +302,16 @@ def http_error(request: Request, error: Exception) -> Response:
     return page(request, "message.html", status, title="Not possible", text="Nothing has been stored.")
 
 
-def database_away(request: Request, error: Exception) -> Response:  # noqa: ARG001 - as it is called
+def unreadable(request: Request, error: Exception) -> Response:
+    """A row that is no case: somebody has to look at it."""
+    LOG.error("%s", error)
+    text = f"This case cannot be read, and nothing can be done with it until that is put right. {error}"
+    return page(request, "message.html", 500, title="Out of order", text=text)
+
+
+def database_away(request: Request, error: Exception) -> Response:
     """The database is away, or busy for too long."""
+    LOG.error("%s", error)
     text = "The desk's database does not answer just now. Nothing has been stored; try again in a moment."
     return page(request, "message.html", 503, title="One moment", text=text)
 
@@ -335,7 +344,9 @@ def create_app(desk: Desk) -> FastAPI:
     app.include_router(router)
     app.add_exception_handler(NoSuchCaseError, not_found)
     app.add_exception_handler(HTTPException, http_error)
-    app.add_exception_handler(DBAPIError, database_away)
+    app.add_exception_handler(CaseDataError, unreadable)
+    app.add_exception_handler(OperationalError, database_away)
+    app.add_exception_handler(TimeoutError, database_away)
 
     @app.middleware("http")
     async def headers(request: Request, call: Callable[[Request], Awaitable[Response]]) -> Response:

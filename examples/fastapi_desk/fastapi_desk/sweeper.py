@@ -30,12 +30,31 @@ if TYPE_CHECKING:
     from fastapi_desk.cases import Desk
 
 
+MOST_SECONDS = 86_400
+
+
 def moment(text: str) -> datetime:
     """An instant of the command line."""
     try:
         return parse_instant(text, "--now")
     except InstantError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def seconds(text: str) -> float:
+    """A pause of the command line."""
+    value = float(text)
+    if not 0 < value <= MOST_SECONDS:
+        raise argparse.ArgumentTypeError(f"must be more than 0 and at most {MOST_SECONDS}, not {text}")
+    return value
+
+
+def count(text: str) -> int:
+    """How many, of the command line."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, not {text}")
+    return value
 
 
 def arguments(given: Sequence[str] | None) -> argparse.Namespace:
@@ -46,10 +65,10 @@ def arguments(given: Sequence[str] | None) -> argparse.Namespace:
     how = parser.add_mutually_exclusive_group(required=True)
     how.add_argument("--once", action="store_true", help="one pass, and out")
     how.add_argument(
-        "--every", type=float, metavar="SECONDS", help="a pass, a pause, a pass, until it is told to end"
+        "--every", type=seconds, metavar="SECONDS", help="a pass, a pause, a pass, until it is told to end"
     )
     parser.add_argument("--now", type=moment, metavar="INSTANT", help="with --once: what is due then")
-    parser.add_argument("--limit", type=int, metavar="N", help="settle at most N cases in one pass")
+    parser.add_argument("--limit", type=count, metavar="N", help="settle at most N cases in one pass")
     parser.add_argument(
         "--mail-to", type=Path, metavar="FOLDER", help="send the letters: into files of this folder"
     )
