@@ -448,6 +448,12 @@ class TestTheSweep:
         assert list(desk.models.Case.objects.filter(pk="C-2").values()) == before
         assert desk.events("C-2") == ["pend"]
 
+    def test_rows_that_no_sweep_finds_are_looked_for_unless_one_says_otherwise(self, asked: Desk) -> None:
+        asked.models.Case.objects.update(status="pendig")
+        with pytest.raises(asked.CommandError, match="could not be swept: 1"):
+            asked.run("sweep_cases", "--now", MONDAY + WEEK)
+        assert asked.run("sweep_cases", "--now", MONDAY + WEEK, "--due-only") == ["settled: 0"]
+
     @pytest.mark.parametrize(
         ("option", "value", "why"),
         [

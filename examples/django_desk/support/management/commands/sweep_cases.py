@@ -48,9 +48,14 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--now", type=instant, help="the instant to sweep at (default: the clock)")
+        parser.add_argument(
+            "--due-only",
+            action="store_true",
+            help="do not look for cases that no sweep can find: that reads every case, once a day is enough",
+        )
         parser.add_argument("--limit", type=count, help="how many actions at most, the longest waiting first")
 
-    def handle(self, *_: Any, now: datetime | None, limit: int | None, **__: Any) -> None:  # noqa: ANN401 - Django's own
+    def handle(self, *_: Any, **options: Any) -> None:  # noqa: ANN401 - Django's own
         bad = done = 0
 
         def trouble(case_id: str, error: Exception) -> None:
@@ -59,10 +64,10 @@ class Command(BaseCommand):
             self.stderr.write(f"{case_id}: {error}")
 
         try:
-            for action in islice(sweep(now or timezone.now(), trouble), limit):
+            for action in islice(sweep(options["now"] or timezone.now(), trouble), options["limit"]):
                 done += 1
                 self.stdout.write(f"{action.key}{f' -> {action.to}' if action.to else ''}")
-            for case_id, error in rejected():
+            for case_id, error in () if options["due_only"] else rejected():
                 trouble(case_id, error)
         except OperationalError as error:
             raise CommandError(f"the database: {error}; settled until then: {done}") from error
