@@ -128,7 +128,7 @@ def due(
     well where an instant has no time zone), `PolicyError` for what is no workflow, `NaiveTimeError` or
     `InstantError` for ``now``.
     """
-    source = _Source(frame, workflow, columns)
+    source = _Source(frame, columns, _checked(workflow))
     table = _Cutoffs(workflow, now)
     if not table.rows:
         return source.handed_back(source.made(_ACTIONS, []))
@@ -157,7 +157,7 @@ def rejects(
 
     Raises as `due` does, and `CaseDataError` for a frame that has a column ``why`` of its own.
     """
-    source = _Source(frame, workflow, columns)
+    source = _Source(frame, columns, _checked(workflow))
     if "why" in source.schema:
         problem = Problem("why", "the frame has a column of this name: rename it, for it is made here")
         raise CaseDataError("frame", [problem])
@@ -171,6 +171,98 @@ def rejects(
     return source.handed_back(found.select(*source.schema, "why"), instants=False)
 
 
+def worth_reading(
+    frame: Any,  # noqa: ANN401 - whatever narwhals knows
+    workflows: Mapping[str | None, Workflow],
+    *,
+    now: datetime,
+    columns: Mapping[str, str] | None = None,
+) -> Any:  # noqa: ANN401 - a frame of the same engine
+    """The rows, whole, that a sweep of `Case` objects has to look at; the others are good, and nothing is due.
+
+    ``workflows`` are found by the policy that a row names; by none for rows without one.
+    """
+    source = _Source(frame, columns)
+    found, fields = source.whole()
+    of_case = [wrong for wrong, _ in _of_case(fields)]
+    idle: list[_Condition] = []
+    for name, workflow in workflows.items():
+        bounds = _bounds(workflow.cutoffs(now), in_micros=source.in_micros)
+        bad = nw.any_horizontal(
+            *of_case, *(wrong for wrong, _ in _of_state(fields, workflow)), ignore_nulls=False
+        )
+        mine = fields.is_missing("policy") if name is None else fields.is_one_of("policy", [name])
+        idle.append(_all(mine, ~bad, _not(_any(*_possible(fields, workflow, bounds)))))
+    return source.handed_back(found.filter(_not(_any(*idle))).select(*source.schema), instants=False)
+
+
+class ParquetCases:
+    """A Parquet file of cases, read with Polars, some rows at a time.
+
+    Raises `ImportError` where Polars is not installed, and whatever Polars raises for a file that it
+    cannot read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.number = "number"
+        names = nw.scan_parquet(path, backend="polars", glob=False).collect_schema()
+        while self.number in names:
+            self.number += "_"
+        self.columns = tuple(names)
+        self.frame = nw.scan_parquet(
+            path, backend="polars", glob=False, row_index_name=self.number, row_index_offset=1
+        )
+
+    def count(self) -> int:
+        """How many rows there are."""
+        return int(self.frame.select(nw.len()).collect().item())
+
+    def rows(
+        self, fields: Mapping[str, str], workflows: Mapping[str | None, Workflow], now: datetime | None
+    ) -> Iterator[tuple[int, dict[str, object]]]:
+        """The ``fields`` (by column) of each row, with its number; with ``now``, only what is worth reading.
+
+        Raises `CaseDataError` as `due` does.
+        """
+        columns = {
+            "case_id" if field == "id" else field: column
+            for column, field in fields.items()
+            if field == "id" or field in _NAMES
+        }
+        source = _Source(nw.to_native(self.frame), columns)
+        native = (
+            source.handed_back(source.frame, instants=False)
+            if now is None
+            else worth_reading(source.handed_back(source.frame, instants=False), workflows, now=now, columns=columns)
+        )
+        in_datetimes = [source.names[name] for name in source.instants if not source.in_micros]
+        wanted = [
+            # As numbers, for Polars knows years that Python does not.
+            nw.col(column).dt.timestamp("us") if column in in_datetimes else nw.col(column)
+            for column in fields
+        ]
+        instants = {source.names[name] for name in source.instants}
+        found = nw.from_native(native).select(nw.col(self.number), *wanted)
+        for batch in nw.to_native(found).collect_batches():
+            for number, *cells in batch.iter_rows():
+                row: dict[str, object] = {}
+                for column, cell in zip(fields, cells, strict=True):
+                    if cell is not None:
+                        row[fields[column]] = _moment(cell) if column in instants else cell
+                yield number, row
+
+
+def _moment(micros: int) -> object:
+    """The instant of a number; the number itself where Python has none."""
+    return _EPOCH + micros * _MICROSECOND if _EARLIEST <= micros <= _LATEST else micros
+
+
+def _checked(workflow: Workflow) -> Workflow:
+    if not isinstance(workflow, Workflow):
+        raise PolicyError("frames", [Problem("workflow", f"must be a Workflow, not {shown(workflow)}")])
+    return workflow
+
+
 # --- the caller's frame -------------------------------------------------------
 
 
@@ -180,10 +272,9 @@ class _Source:
     Raises `CaseDataError` with all that is wrong with it.
     """
 
-    def __init__(self, frame: object, workflow: Workflow, columns: Mapping[str, str] | None) -> None:
-        if not isinstance(workflow, Workflow):
-            message = f"must be a Workflow, not {shown(workflow)}"
-            raise PolicyError("frames", [Problem("workflow", message)])
+    def __init__(
+        self, frame: object, columns: Mapping[str, str] | None, workflow: Workflow | None = None
+    ) -> None:
         self.problems: list[Problem] = []
         self.naive = False
         try:
@@ -199,7 +290,8 @@ class _Source:
         self.schema = found.collect_schema()
         # Polars looks at all expressions of a lazy frame before it copies anything.
         self.frame: _Frame = found.lazy() if self.engine.is_polars() else found
-        self.names = self._names(columns, workflow)
+        self.names = self._names(columns)
+        self._check_names(workflow)
         for name in [name for name in self.names if self._is_empty(found, name)]:
             del self.names[name]
         for name, column in self.names.items():
@@ -215,7 +307,7 @@ class _Source:
     def _wrong(self, name: str, message: str) -> None:
         self.problems.append(Problem(name, message))
 
-    def _names(self, columns: Mapping[str, str] | None, workflow: Workflow) -> dict[str, str]:
+    def _names(self, columns: Mapping[str, str] | None) -> dict[str, str]:
         """The column of each of the design's names that is there."""
         there = tuple(self.schema)
         given: dict[str, str] = {}
@@ -240,17 +332,19 @@ class _Source:
         found = {name: given.get(name, name) for name in _NAMES if name in given or name in there}
         if "case_id" not in found and _ID_ALIAS in there:
             found["case_id"] = _ID_ALIAS
-        needed = [*_NEEDED]
-        if any(status.sub_statuses for status in workflow.policy.statuses.values()):
-            needed.append("sub_status")
-        for name in needed:
-            if name not in found and not any(problem.path == f"columns.{name}" for problem in self.problems):
+        return found
+
+    def _check_names(self, workflow: Workflow | None) -> None:
+        """See that nothing is missing; a ``workflow`` may have sub-statuses."""
+        there = tuple(self.schema)
+        statuses = workflow.policy.statuses.values() if workflow else ()
+        for name in (*_NEEDED, "sub_status") if any(status.sub_statuses for status in statuses) else _NEEDED:
+            if name not in self.names and not any(problem.path == f"columns.{name}" for problem in self.problems):
                 self._wrong(
                     name,
                     f"the frame has no such column{nearest(name, there)}; name yours with columns= "
                     f"(there are: {one_of(there)})",
                 )
-        return found
 
     def _is_empty(self, frame: _Frame, name: str) -> bool:
         """Whether a column that may be missing holds nothing at all, not even a type."""
@@ -647,26 +741,27 @@ def _of_state(fields: _Fields, workflow: Workflow) -> Iterator[tuple[nw.Expr, nw
     yield cast("nw.Expr", whole), nw.lit("status: is a whole state: give status and sub_status apart")
     unknown = _all(fields.is_other_than("status", [*policy.statuses]), _not(whole))
     yield cast("nw.Expr", unknown), _sentence("status: unknown status", status, policy.statuses)
-    if "sub_status" in fields.columns:
-        for name, described in policy.statuses.items():
-            subs = [*described.sub_statuses]
-            here = fields.is_one_of("status", [name])
-            wrong = _all(here, fields.is_other_than("sub_status", subs))
-            sentence = _sentence(f"sub_status of {name}: unknown status", fields.columns["sub_status"], subs)
-            yield cast("nw.Expr", wrong), sentence
-            if subs:
-                message = f"sub_status: is missing: {name} needs one of {one_of(subs)}"
-                yield cast("nw.Expr", _all(here, fields.is_missing("sub_status"))), nw.lit(message)
-    if "settled" in fields.columns:
-        settled = fields.columns["settled"]
-        for state, timers in policy.schedules.items():
-            name, _, sub_status = state.partition(".")
-            names = [timer.name for timer in timers]
-            wrong = _all(
-                fields.is_state(name, [sub_status] if sub_status else []), fields.is_other_than("settled", names)
-            )
-            if not isinstance(wrong, bool):
-                yield wrong, _sentence("settled: no timer of " + state, settled, names)
+    for name, described in policy.statuses.items():
+        subs = [*described.sub_statuses]
+        here = fields.is_one_of("status", [name])
+        wrong = _all(here, fields.is_other_than("sub_status", subs))
+        yield from _told(wrong, fields, "sub_status", f"sub_status of {name}: unknown status", subs)
+        if subs:
+            message = f"sub_status: is missing: {name} needs one of {one_of(subs)}"
+            yield cast("nw.Expr", _all(here, fields.is_missing("sub_status"))), nw.lit(message)
+    for state, timers in policy.schedules.items():
+        name, _, sub_status = state.partition(".")
+        names = [timer.name for timer in timers]
+        here = fields.is_state(name, [sub_status] if sub_status else [])
+        wrong = _all(here, fields.is_other_than("settled", names))
+        yield from _told(wrong, fields, "settled", f"settled: no timer of {state}", names)
+
+
+def _told(
+    wrong: _Condition, fields: _Fields, name: str, beginning: str, known: Iterable[str]
+) -> Iterator[tuple[nw.Expr, nw.Expr]]:
+    if not isinstance(wrong, bool):
+        yield wrong, _sentence(beginning, fields.columns[name], known)
 
 
 def _sentence(beginning: str, value: nw.Expr, known: Iterable[str]) -> nw.Expr:
