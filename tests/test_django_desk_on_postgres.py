@@ -10,16 +10,13 @@ import sys
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import psycopg
 import pytest
 
 from casestate import Workflow, policies
 
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.heavy
 pytest.importorskip("django", reason="Django is not there: pip install 'casestate[examples]'")
@@ -59,7 +56,7 @@ class Desk:
 
 
 @pytest.fixture
-def desk(database_url: str, tmp_path: Path) -> Iterator[Desk]:
+def desk(database_url: str, tmp_path: Path) -> Desk:
     """Cases whose reminder is due, among many that wait for nobody."""
     desk = Desk(database_url)
     desk.run("migrate", "--verbosity", "0")

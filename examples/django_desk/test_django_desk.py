@@ -557,8 +557,8 @@ class TestTheMailer:
         asked.run("send_messages")
         asked.run("send_messages")
         assert [(mail.to, mail.subject) for mail in outbox] == [
-            (["kim@harbour.example"], "[C-1] It does not print: Update Received"),
-            (["support@desk.example"], "[C-1] It does not print: Update Received"),
+            (["kim@harbour.example"], "C-1 It does not print: Update Received"),
+            (["support@desk.example"], "C-1 It does not print: Update Received"),
         ]
         assert not asked.models.Outbox.objects.filter(sent_at=None).exists()
 
@@ -582,7 +582,7 @@ class TestTheMailer:
         asked.models.Case.objects.filter(pk="C-2").update(status="pendig")
         with pytest.raises(asked.CommandError, match="could not be sent: 2"):
             asked.run("send_messages")
-        assert [mail.subject for mail in outbox] == ["[C-3] : Pending: Customer Input"]
+        assert [mail.subject for mail in outbox] == ["C-3: Pending: Customer Input"]
         assert asked.models.Outbox.objects.filter(sent_at=None).count() == 2
 
 

@@ -29,7 +29,7 @@ class Command(BaseCommand):
             try:
                 where = shown(case, timezone.now())
                 sent = EmailMessage(
-                    subject=f"[{case.pk}] {case.subject}: {where.label}",
+                    subject=f"{case}: {where.label}",
                     body="\n\n".join(filter(None, [where.meaning, where.action_required, *where.forecast])),
                     to=[to],
                     # A crash before it is marked sends it again, with the same id: so it is told apart.
