@@ -439,11 +439,9 @@ def test_a_sweep_that_neither_locks_nor_looks_again_is_found_out(
     tmp_path: Path, request: pytest.FixtureRequest, where: str
 ) -> None:
     url = request.getfixturevalue("database_url") if where == "postgresql" else on_sqlite(tmp_path)
-    tally = Story(cases=1_000, lasts=4, due=0.5, careless=True, pause=0.005).run(url, tmp_path)
+    tally = Story(cases=1_000, lasts=6, due=0.5, lives=0, careless=True, pause=0.005).run(url, tmp_path)
     tally.tell()
-    assert tally.contested
-    assert tally.doubled
-    assert tally.gaps
+    assert {"contested", "doubled", "gaps"} <= tally.faults.keys()
 
 
 TAMPERED = {
