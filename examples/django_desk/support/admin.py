@@ -62,16 +62,15 @@ class ChangeInline(ReadOnly, admin.TabularInline):
 
     model = Change
     verbose_name_plural = "history"
-    fields = readonly_fields = ("at", "event", "by", "actor", "state", "stay", "note")
+    fields = readonly_fields = ("at", "event", "by", "actor", "state", "stay", "details")
 
     def state(self, entry: Change) -> str:
         """The state since then."""
         return labels().get(entry.to_state, entry.to_state)
 
-    @admin.display(empty_value="-")
-    def note(self, entry: Change) -> str | None:
+    def details(self, entry: Change) -> str:
         """The new assignee, the clone, the timers passed over."""
-        return ", ".join(entry.detail) if isinstance(entry.detail, list) else entry.detail
+        return ", ".join(entry.detail) if isinstance(entry.detail, list) else entry.detail or "-"
 
 
 class OutboxInline(ReadOnly, admin.TabularInline):
@@ -174,7 +173,7 @@ class CaseAdmin(admin.ModelAdmin):
             return HttpResponseRedirect(reverse("admin:support_case_changelist"))
         form = EventForm(request.POST)
         if not form.is_valid():
-            messages.error(request, f"Nothing has changed. {form.errors.as_text()}")
+            messages.error(request, f"Nothing has been stored: {form.errors.as_text()}")
             return self.page_of(row.pk)
         given = {**form.cleaned_data, "actor": request.user.get_username()}
         event, shows = given.pop("event"), row.pk
@@ -186,7 +185,7 @@ class CaseAdmin(admin.ModelAdmin):
             else:
                 change(row.pk, event, **given)
         except (CaseChanged, CasestateError) as error:
-            messages.error(request, f"Nothing has changed. {error}")
+            messages.error(request, f"Nothing has been stored: {error}")
             return self.page_of(row.pk)
         self.log_change(request, row, f"{event} by {given['by']}")
         messages.success(request, f"{event} by {given['by']} has been stored.")

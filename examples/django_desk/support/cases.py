@@ -66,7 +66,7 @@ def store(row: Case, before: casestate.Case, after: casestate.Case) -> None:
     """Keep what has happened to a case, unless somebody else has stored something since ``row`` was read."""
     unchanged = Case.objects.filter(pk=row.pk, revision=row.revision)
     if not unchanged.update(**_fields(after), revision=row.revision + 1):
-        raise CaseChanged(f"case {row.pk!r}: somebody else has changed it at the same moment")
+        raise CaseChanged(f"case {row.pk!r} has been changed by somebody else at the same moment")
     _write_history(row, after, len(before.history))
 
 
@@ -127,6 +127,6 @@ def clone(
 def _begin(case_id: str, revision: int | None, at: datetime | None) -> tuple[Case, casestate.Case, datetime]:
     row = Case.objects.select_for_update().get(pk=case_id)
     if revision not in (None, row.revision):
-        raise CaseChanged(f"case {case_id!r}: it has changed since this page was shown")
+        raise CaseChanged(f"case {case_id!r} has changed since this page was shown: look at it again")
     case = whole(row)
     return row, case, at or max(timezone.now(), case.changed_at)  # the servers' clocks differ by seconds
