@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 import attrs
 import dask
@@ -11,7 +11,7 @@ import dask.dataframe as dd
 import duckdb
 import pandas as pd
 import polars as pl
-import pyarrow as pa
+import pyarrow as pa  # type: ignore[import-untyped]  # it has no types
 
 from hypothesis import strategies as st
 
@@ -56,7 +56,7 @@ def row_of(case: Case) -> Row:
 class Expected(NamedTuple):
     """What the object path says of rows: the actions, and which rows it refuses."""
 
-    actions: list[tuple[object, ...]]
+    actions: list[tuple[Any, ...]]
     refused: list[str]
 
 
@@ -79,15 +79,21 @@ def by_objects(rows: Iterable[Row], desk: Workflow, now: datetime) -> Expected:
 # --- engines -------------------------------------------------------------------
 
 
-def polars_frame(rows: Sequence[Row], *, as_micros: bool = False, without: Sequence[str] = ()) -> pl.DataFrame:
+def polars_frame(
+    rows: Sequence[Row], *, as_micros: bool = False, without: Sequence[str] = ()
+) -> pl.DataFrame:
     schema = {name: dtype for name, dtype in SCHEMA.items() if name not in without}
-    frame = pl.DataFrame([{name: row[name] for name in [*schema, "mark"]} for row in rows], {**schema, "mark": pl.String})
+    frame = pl.DataFrame(
+        [{name: row[name] for name in [*schema, "mark"]} for row in rows], {**schema, "mark": pl.String}
+    )
     return frame.with_columns(pl.col(*INSTANTS).dt.timestamp("us")) if as_micros else frame
 
 
 def to_pandas(frame: pl.DataFrame) -> pd.DataFrame:
     """The frame as pandas users have it: numpy, but for whole numbers that may be absent."""
-    found = pd.DataFrame({name: pd.Series(frame[name].to_list(), dtype=_pandas_type(frame[name])) for name in frame.columns})
+    found = pd.DataFrame(
+        {name: pd.Series(frame[name].to_list(), dtype=_pandas_type(frame[name])) for name in frame.columns}
+    )
     return found.set_index(pd.Index(range(7, 7 + len(found))))
 
 
@@ -99,12 +105,13 @@ def _pandas_type(column: pl.Series) -> str:
     return "datetime64[us, UTC]"
 
 
-def to_arrow_pandas(frame: pl.DataFrame) -> pd.DataFrame:
+def to_arrow_pandas(frame: pl.DataFrame) -> Any:  # noqa: ANN401 - PyArrow has no types
     return frame.to_arrow().to_pandas(types_mapper=pd.ArrowDtype)
 
 
-def to_dask(frame: pl.DataFrame) -> dd.DataFrame:
-    return dd.from_pandas(to_pandas(frame).reset_index(drop=True), npartitions=2, sort=False)
+def to_dask(frame: pl.DataFrame) -> Any:  # noqa: ANN401 - Dask has no types
+    from_pandas: Any = dd.from_pandas
+    return from_pandas(to_pandas(frame).reset_index(drop=True), npartitions=2, sort=False)
 
 
 class Ducks:
@@ -127,7 +134,7 @@ def rows_of(frame: Any) -> list[Row]:  # noqa: ANN401 - a frame of any engine
     elif isinstance(frame, duckdb.DuckDBPyRelation):
         frame = frame.to_arrow_table()
     elif isinstance(frame, dd.DataFrame):
-        frame = frame.compute(scheduler="synchronous")
+        frame = cast("Any", frame).compute(scheduler="synchronous")
     elif hasattr(frame, "toArrow"):
         frame = frame.toArrow()
     if isinstance(frame, pd.DataFrame):
@@ -152,16 +159,21 @@ def actions_of(frame: Any) -> list[tuple[object, ...]]:  # noqa: ANN401 - a fram
 
 
 def agree(
-    engine: Callable[[pl.DataFrame], Any], rows: Sequence[Row], desk: Workflow, now: datetime, **options: Any  # noqa: ANN401
+    engine: Callable[[pl.DataFrame], Any],
+    rows: Sequence[Row],
+    desk: Workflow,
+    now: datetime,
+    **options: Any,  # noqa: ANN401
 ) -> None:
     """The frame's answers are those of the object path, row for row."""
     given = engine(polars_frame(rows, **options))
     expected = by_objects(rows, desk, now)
     due = actions_of(frames.due(given, desk, now=now))
     if options.get("as_micros"):
-        expected = Expected([(*row[:5], micros(row[5]), *row[6:]) for row in expected.actions], expected.refused)  # type: ignore[arg-type]
-    key = repr
-    assert sorted(due, key=key) == sorted(expected.actions, key=key)
+        expected = Expected(
+            [(*row[:5], micros(row[5]), *row[6:]) for row in expected.actions], expected.refused
+        )
+    assert sorted(due, key=repr) == sorted(expected.actions, key=repr)
     refused = rows_of(frames.rejects(given, desk))
     assert sorted(row["mark"] for row in refused) == sorted(expected.refused)
     assert all(row["why"] for row in refused)
@@ -172,7 +184,12 @@ def agree(
 
 @st.composite
 def situations(
-    draw: st.DrawFn, *, most: int = 25, bad: bool = True, **options: Any  # noqa: ANN401 - of `policies`
+    draw: st.DrawFn,
+    /,
+    *,
+    most: int = 25,
+    bad: bool = True,
+    **options: Any,  # noqa: ANN401 - of `policies`
 ) -> tuple[Policy, list[Row], datetime]:
     """A policy, rows of a frame, and an instant to sweep at: near one at which one of them comes due."""
     policy = draw(policies(**options))

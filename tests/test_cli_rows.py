@@ -586,7 +586,7 @@ def test_columns_may_stand_in_any_order_under_either_name() -> None:
         ("id,status".encode("utf-16"), "is UTF-16, not UTF-8"),
         ("id,status".encode("utf-16-be"), "zero bytes"),
         (b"\xfe\xff\0i", "is UTF-16, not UTF-8"),
-        (b"PAR1\x15\x04", "Parquet cannot be read: convert it to JSON Lines or CSV"),
+        (b"PAR1\x15\x04", "cannot be read as Parquet: "),
         (b'[{"id": 1}]', "is one JSON array: convert it to JSON Lines"),
         (b"\x1f\x8b\x08", "is compressed"),
         (b"hello", "CSV without the columns id, status, entered_at (there are: hello)"),

@@ -42,7 +42,9 @@ def ducks() -> Iterator[Ducks]:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @given(situation=situations())
-def test_a_frame_says_what_the_objects_say(engine: str, situation: tuple[Policy, list[Row], datetime]) -> None:
+def test_a_frame_says_what_the_objects_say(
+    engine: str, situation: tuple[Policy, list[Row], datetime]
+) -> None:
     policy, rows, now = situation
     agree(ENGINES[engine], rows, Workflow(policy), now)
 

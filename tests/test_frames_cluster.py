@@ -59,11 +59,17 @@ def into(spark: SparkSession) -> Callable[[pl.DataFrame], DataFrame]:
     types = {"String": "string", "Int64": "bigint"}
 
     def to_spark(frame: pl.DataFrame) -> DataFrame:
-        schema = ", ".join(f"{name} {types.get(str(dtype), 'bigint')}" for name, dtype in frame.schema.items())
-        rows = frame.with_columns(frame[name].to_physical() for name in INSTANTS if name in frame.columns).rows()
+        schema = ", ".join(
+            f"{name} {types.get(str(dtype), 'bigint')}" for name, dtype in frame.schema.items()
+        )
+        rows = frame.with_columns(
+            frame[name].to_physical() for name in INSTANTS if name in frame.columns
+        ).rows()
         made = spark.createDataFrame(rows, schema)
         instants = [name for name in INSTANTS if str(frame.schema.get(name)).startswith("Datetime")]
-        columns = [f"timestamp_micros({name}) AS {name}" if name in instants else name for name in frame.columns]
+        columns = [
+            f"timestamp_micros({name}) AS {name}" if name in instants else name for name in frame.columns
+        ]
         return made.selectExpr(*columns)
 
     return to_spark

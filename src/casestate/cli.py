@@ -291,8 +291,8 @@ def _on_cases(command: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--input",
             "input_form",
-            type=click.Choice(["jsonl", "csv"]),
-            help="How CASES is written; told by its first byte if left out.",
+            type=click.Choice(["jsonl", "csv", "parquet"]),
+            help="How CASES is written; told by its first bytes if left out.",
         ),
         click.option(
             "--format",
@@ -328,7 +328,7 @@ def _on_cases(command: Callable[..., None]) -> Callable[..., None]:
 def cli() -> None:
     """What is due in a file of support cases, by policies written as data.
 
-    CASES is JSON Lines or CSV, or - for standard input. POLICY is the name of a
+    CASES is JSON Lines, CSV or Parquet, or - for standard input. POLICY is the name of a
     built-in policy (sub-status, open-resolved) or a TOML file.
 
     Exit codes: 0 done; 1 a row was bad, or a check failed; 2 wrong usage, or a

@@ -26,10 +26,10 @@ from __future__ import annotations
 import json
 
 from collections.abc import Mapping
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from functools import reduce
 from itertools import groupby
-from operator import and_, or_
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import attrs
@@ -51,17 +51,20 @@ from casestate.workflow import Workflow
 
 try:
     import narwhals.stable.v2 as nw
-except ImportError as error:  # pragma: no cover
-    raise ImportError("casestate.frames needs narwhals: pip install 'casestate[frames]'") from error
+except ImportError as error:
+    raise ImportError(
+        "casestate.frames needs narwhals: pip install 'casestate[frames]'", name="narwhals"
+    ) from error
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Generator, Iterable, Iterator, Sequence
 
     from casestate.schedule import Cutoff, Schedule
 
 __all__ = ["due", "rejects"]
 
-_Frame: TypeAlias = "nw.LazyFrame[Any] | nw.DataFrame[Any]"
+_Frame: TypeAlias = "nw.LazyFrame[Any]"
+"""A frame, eager or lazy: what is used here both have."""
 
 _TEXTS: Final = ("case_id", "status", "sub_status", "settled", "policy")
 _INSTANTS: Final = ("entered_at", "settled_at")
@@ -193,29 +196,32 @@ def worth_reading(
         )
         mine = fields.is_missing("policy") if name is None else fields.is_one_of("policy", [name])
         idle.append(_all(mine, ~bad, _not(_any(*_possible(fields, workflow, bounds)))))
-    return source.handed_back(found.filter(_not(_any(*idle))).select(*source.schema), instants=False)
+    return source.handed_back(
+        found.filter(cast("nw.Expr", _not(_any(*idle)))).select(*source.schema), instants=False
+    )
 
 
 class ParquetCases:
     """A Parquet file of cases, read with Polars, some rows at a time.
 
-    Raises `ImportError` where Polars is not installed, and whatever Polars raises for a file that it
-    cannot read.
+    Raises `ImportError` where Polars is not installed, `CaseDataError` for a file that it cannot read.
     """
 
     def __init__(self, path: str) -> None:
         self.number = "number"
-        names = nw.scan_parquet(path, backend="polars", glob=False).collect_schema()
-        while self.number in names:
-            self.number += "_"
-        self.columns = tuple(names)
-        self.frame = nw.scan_parquet(
-            path, backend="polars", glob=False, row_index_name=self.number, row_index_offset=1
-        )
+        with _reading():
+            names = nw.scan_parquet(path, backend="polars", glob=False).collect_schema()
+            while self.number in names:
+                self.number += "_"
+            self.columns = tuple(names)
+            self.frame = nw.scan_parquet(
+                path, backend="polars", glob=False, row_index_name=self.number, row_index_offset=1
+            )
 
     def count(self) -> int:
         """How many rows there are."""
-        return int(self.frame.select(nw.len()).collect().item())
+        with _reading():
+            return int(self.frame.select(nw.len()).collect().item())
 
     def rows(
         self, fields: Mapping[str, str], workflows: Mapping[str | None, Workflow], now: datetime | None
@@ -233,7 +239,9 @@ class ParquetCases:
         native = (
             source.handed_back(source.frame, instants=False)
             if now is None
-            else worth_reading(source.handed_back(source.frame, instants=False), workflows, now=now, columns=columns)
+            else worth_reading(
+                source.handed_back(source.frame, instants=False), workflows, now=now, columns=columns
+            )
         )
         in_datetimes = [source.names[name] for name in source.instants if not source.in_micros]
         wanted = [
@@ -243,13 +251,32 @@ class ParquetCases:
         ]
         instants = {source.names[name] for name in source.instants}
         found = nw.from_native(native).select(nw.col(self.number), *wanted)
-        for batch in nw.to_native(found).collect_batches():
+        with _reading():
+            batches = nw.to_native(found).collect_batches()
+        while (batch := _next(batches)) is not None:
             for number, *cells in batch.iter_rows():
                 row: dict[str, object] = {}
                 for column, cell in zip(fields, cells, strict=True):
                     if cell is not None:
                         row[fields[column]] = _moment(cell) if column in instants else cell
                 yield number, row
+
+
+def _next(batches: Iterator[Any]) -> Any:  # noqa: ANN401 - a frame of Polars
+    with _reading():
+        return next(batches, None)
+
+
+@contextmanager
+def _reading() -> Generator[None]:
+    """What Polars says of a file that it cannot read, as an error of ours."""
+    try:
+        yield
+    except ImportError:
+        raise
+    except Exception as error:  # Polars is not imported here, so its errors have no name
+        message = f"cannot be read as Parquet: {str(error).partition(chr(10))[0]}"
+        raise CaseDataError("file", [Problem("", message)]) from error
 
 
 def _moment(micros: int) -> object:
@@ -278,9 +305,11 @@ class _Source:
         self.problems: list[Problem] = []
         self.naive = False
         try:
-            found: _Frame = nw.from_native(cast("Any", nw.to_native(cast("Any", frame), pass_through=True)))
+            found: _Frame = nw.from_native(nw.to_native(cast("Any", frame), pass_through=True))
         except TypeError:
-            message = f"must be a dataframe (Polars, pandas, PyArrow, DuckDB, Dask or Spark), not {shown(frame)}"
+            message = (
+                f"must be a dataframe (Polars, pandas, PyArrow, DuckDB, Dask or Spark), not {shown(frame)}"
+            )
             raise CaseDataError("frame", [Problem("", message)]) from None
         self.engine = found.implementation
         self.eager = isinstance(found, nw.DataFrame)
@@ -300,7 +329,9 @@ class _Source:
         self.in_micros = self.schema.get(self.names.get("entered_at", "")) == nw.Int64
         forms = {self.schema[self.names[name]] == nw.Int64 for name in self.instants}
         if len(forms) > 1 and not self.problems:
-            self._wrong("settled_at", "and entered_at are in two forms: give both as Datetime or both as Int64")
+            self._wrong(
+                "settled_at", "and entered_at are in two forms: give both as Datetime or both as Int64"
+            )
         if self.problems:
             raise (NaiveCaseTimeError if self.naive else CaseDataError)("frame", self.problems)
 
@@ -329,7 +360,8 @@ class _Source:
                 )
             else:
                 given[name] = str.__str__(column)
-        found = {name: given.get(name, name) for name in _NAMES if name in given or name in there}
+        found: dict[str, str] = {}
+        found.update({name: given.get(name, name) for name in _NAMES if name in given or name in there})
         if "case_id" not in found and _ID_ALIAS in there:
             found["case_id"] = _ID_ALIAS
         return found
@@ -339,7 +371,9 @@ class _Source:
         there = tuple(self.schema)
         statuses = workflow.policy.statuses.values() if workflow else ()
         for name in (*_NEEDED, "sub_status") if any(status.sub_statuses for status in statuses) else _NEEDED:
-            if name not in self.names and not any(problem.path == f"columns.{name}" for problem in self.problems):
+            if name not in self.names and not any(
+                problem.path == f"columns.{name}" for problem in self.problems
+            ):
                 self._wrong(
                     name,
                     f"the frame has no such column{nearest(name, there)}; name yours with columns= "
@@ -357,12 +391,15 @@ class _Source:
 
     def _check_type(self, name: str, column: str) -> None:
         dtype = self.schema[column]
-        if _holds(name, dtype) or (name in _NEEDED and dtype == nw.Unknown and not self.engine.is_pandas_like()):
+        if _holds(name, dtype) or (
+            name in _NEEDED and dtype == nw.Unknown and not self.engine.is_pandas_like()
+        ):
             return
         if name not in _INSTANTS:
             what = "whole numbers" if name == "stay" else "text"
             self._wrong(
-                name, f"the column {column!r} is {_type(dtype)}, not {what}: {_cast(self.engine, name, column)}"
+                name,
+                f"the column {column!r} is {_type(dtype)}, not {what}: {_cast(self.engine, name, column)}",
             )
         elif not self._is_instant(dtype):
             self.naive = self.naive or (isinstance(dtype, nw.Datetime) and dtype.time_zone is None)
@@ -411,10 +448,10 @@ class _Source:
         native = nw.to_native(cast("Any", frame))
         if self.engine.is_duckdb():
             made = (f"epoch_us({_quoted(old)}) AS {_quoted(new)}" for new, old in instants.items())
-            return nw.from_native(native.project(", ".join(["*", *made])))
+            return _frame(native.project(", ".join(["*", *made])))
         if self.engine.is_spark_like():
             made = (f"unix_micros({_ticked(old)}) AS {_ticked(new)}" for new, old in instants.items())
-            return nw.from_native(native.selectExpr("*", *made))
+            return _frame(native.selectExpr("*", *made))
         return frame.with_columns(
             # Without the fill pandas makes floats of them, which are not exact.
             **{
@@ -428,17 +465,20 @@ class _Source:
         if instants and not self.in_micros:
             frame = self._with_instants(frame)
         if self.engine.is_polars() and self.eager:
-            frame = frame.lazy().collect()
+            return nw.to_native(frame.lazy().collect())
         return nw.to_native(cast("Any", frame))
 
     def _with_instants(self, frame: _Frame) -> _Frame:
         if self.engine.is_duckdb():
-            return nw.from_native(
+            return _frame(
                 nw.to_native(cast("Any", frame)).project("* REPLACE (make_timestamptz(due_at) AS due_at)")
             )
         if self.engine.is_spark_like():
-            made = {**{name: _ticked(name) for name in _ACTIONS}, "due_at": "timestamp_micros(due_at) AS due_at"}
-            return nw.from_native(nw.to_native(cast("Any", frame)).selectExpr(*made.values()))
+            made = {
+                **{name: _ticked(name) for name in _ACTIONS},
+                "due_at": "timestamp_micros(due_at) AS due_at",
+            }
+            return _frame(nw.to_native(cast("Any", frame)).selectExpr(*made.values()))
         if self.engine.is_dask():  # its cast forgets the zone
             return frame.with_columns(nw.col("due_at").cast(nw.Datetime("us")).dt.replace_time_zone("UTC"))
         return frame.with_columns(nw.col("due_at").cast(nw.Datetime("us", "UTC")))
@@ -450,28 +490,32 @@ class _Source:
         native = nw.to_native(cast("Any", self.frame))
         if self.engine.is_duckdb():
             # As a VALUES list that takes minutes.
-            types = {name: "BIGINT" if dtype == nw.Int64 else "VARCHAR" for name, dtype in schema.items()}
+            kinds = {name: "BIGINT" if dtype == nw.Int64 else "VARCHAR" for name, dtype in schema.items()}
             records = [dict(zip(schema, row, strict=True)) for row in rows]
-            return nw.from_native(
+            return _frame(
                 native.query(
                     "frame",
-                    f"SELECT unnest(from_json({_text(json.dumps(records))}, {_text(json.dumps([types]))}), "
+                    f"SELECT unnest(from_json({_text(json.dumps(records))}, {_text(json.dumps([kinds]))}), "
                     "recursive := true)",
                 )
             )
         if self.engine.is_spark_like():
             types = ", ".join(
-                f"{_ticked(name)} {'bigint' if dtype == nw.Int64 else 'string'}" for name, dtype in schema.items()
+                f"{_ticked(name)} {'bigint' if dtype == nw.Int64 else 'string'}"
+                for name, dtype in schema.items()
             )
             made = native.sparkSession.createDataFrame([tuple(row) for row in rows], types)
-            return nw.from_native(made.hint("broadcast") if small else made)
-        cells = zip(*rows, strict=True) if rows else ([] for _ in schema)
-        data = {name: list(column) for name, column in zip(schema, cells, strict=True)}
+            return _frame(made.hint("broadcast") if small else made)
+        data = {name: [row[number] for row in rows] for number, name in enumerate(schema)}
         backend: Any = "pandas" if self.engine.is_dask() else self.engine
         found = nw.from_dict(data, schema=dict(schema), backend=backend)
         if self.engine.is_dask():
-            return found.lazy("dask")
-        return found.lazy() if self.engine.is_polars() else found
+            return cast("_Frame", found.lazy("dask"))
+        return cast("_Frame", found.lazy() if self.engine.is_polars() else found)
+
+
+def _frame(native: object) -> _Frame:
+    return cast("_Frame", nw.from_native(cast("Any", native)))
 
 
 def _holds(name: str, dtype: Any) -> bool:  # noqa: ANN401 - narwhals' types
@@ -653,12 +697,12 @@ def _all(*conditions: _Condition) -> _Condition:
     if any(condition is False for condition in conditions):
         return False
     left = [condition for condition in conditions if not isinstance(condition, bool)]
-    return reduce(and_, left) if left else True
+    return reduce(lambda one, other: one & other, left) if left else True
 
 
 def _any(*conditions: _Condition) -> _Condition:
-    left = [condition for condition in conditions if not isinstance(condition, bool)]
-    return reduce(or_, left) if left else False
+    left = [condition for condition in conditions if condition is not False]
+    return reduce(lambda one, other: one | other, left) if left else False
 
 
 def _not(condition: _Condition) -> _Condition:
@@ -711,7 +755,10 @@ def _of_case(fields: _Fields) -> Iterator[tuple[nw.Expr, nw.Expr]]:
     found: list[tuple[_Condition, str]] = [
         *((fields.is_missing(name), f"{name}: is missing") for name in ("case_id", "entered_at")),
         *((fields.is_one_of(name, [""]), f"{name}: must be text, not ''") for name in texts),
-        *((fields.is_beyond_time(name), f"{name}: is not between the years 1 and 9999") for name in _INSTANTS),
+        *(
+            (fields.is_beyond_time(name), f"{name}: is not between the years 1 and 9999")
+            for name in _INSTANTS
+        ),
     ]
     if "stay" in fields.columns:
         stay = fields.columns["stay"]
@@ -737,7 +784,9 @@ def _of_state(fields: _Fields, workflow: Workflow) -> Iterator[tuple[nw.Expr, nw
     policy = workflow.policy
     status = fields.columns["status"]
     yield status.is_null(), nw.lit("status: is missing")
-    whole = _all(fields.is_other_than("status", [*policy.statuses]), _sure(status.str.contains(".", literal=True)))
+    whole = _all(
+        fields.is_other_than("status", [*policy.statuses]), _sure(status.str.contains(".", literal=True))
+    )
     yield cast("nw.Expr", whole), nw.lit("status: is a whole state: give status and sub_status apart")
     unknown = _all(fields.is_other_than("status", [*policy.statuses]), _not(whole))
     yield cast("nw.Expr", unknown), _sentence("status: unknown status", status, policy.statuses)
@@ -776,7 +825,8 @@ def _reached(source: _Source, table: _Cutoffs) -> _Frame:
     found = source.frame.select(*(source.column(name).alias(name) for name in source.names))
     columns = {name: nw.col(name) for name in source.names}
     bounds = _bounds(table.cutoffs, in_micros=source.in_micros)
-    found = found.filter(_any(*_possible(_Fields(columns, {}), table.workflow, bounds)))
+    possible = _any(*_possible(_Fields(columns, {}), table.workflow, bounds))
+    found = found.filter(cast("nw.Expr", possible))
     micros = {name: f"{name}_micros" for name in source.instants}
     found = source.with_micros(found, {new: name for name, new in micros.items()})
     fields = _Fields(columns, {name: nw.col(new) for name, new in micros.items()})
@@ -786,9 +836,7 @@ def _reached(source: _Source, table: _Cutoffs) -> _Frame:
     )
     # The cast makes one type of the several that Arrow has for text.
     found = found.with_columns(position=nw.concat_str("status", *parts, separator="/").cast(nw.String))
-    joined = cast("nw.LazyFrame[Any]", found).join(
-        cast("nw.LazyFrame[Any]", source.made(_REACHES, table.rows, small=True)), on="position", how="inner"
-    )
+    joined = found.join(source.made(_REACHES, table.rows, small=True), on="position", how="inner")
     entered_at = nw.col("entered_at_micros")
     settled_at = nw.col("settled_at_micros").fill_null(0) if "settled_at" in micros else nw.lit(0)
     is_due = [
@@ -797,7 +845,7 @@ def _reached(source: _Source, table: _Cutoffs) -> _Frame:
         settled_at <= nw.col("settled_until"),
         *(~wrong for wrong, _ in _of_case(fields)),
     ]
-    joined = joined.filter(fields.ours(table.workflow, reduce(and_, is_due)))
+    joined = joined.filter(fields.ours(table.workflow, cast("nw.Expr", _all(*is_due))))
     return joined.with_columns(
         entered_at=entered_at,
         settled_at=settled_at,
@@ -829,7 +877,8 @@ def _possible(fields: _Fields, workflow: Workflow, bounds: _Bounds) -> Iterator[
     groups: dict[tuple[Any, Any], list[str]] = {}
     apart: dict[tuple[str, Any, Any], list[str]] = {}
     for name, described in workflow.policy.statuses.items():
-        states = [(name, sub) for sub in described.sub_statuses] or [(name, None)]
+        states: list[tuple[str, str | None]] = [(name, sub) for sub in described.sub_statuses]
+        states = states or [(name, None)]
         here = {bounds.get(state, (None, None)) for state in states}
         if len(here) == 1:
             groups.setdefault(here.pop(), []).append(name)
@@ -848,7 +897,9 @@ def _by_entry(fields: _Fields, unsettled: Any, settled: Any) -> _Condition:  # n
         return False
     if unsettled is None or settled is None or "settled" not in fields.columns or unsettled == settled:
         return _sure(entered_at <= (settled if unsettled is None else unsettled))
-    is_settled = fields.columns["settled"].is_null() if unsettled > settled else ~fields.columns["settled"].is_null()
+    is_settled = (
+        fields.columns["settled"].is_null() if unsettled > settled else ~fields.columns["settled"].is_null()
+    )
     return _sure(entered_at <= min(unsettled, settled)) | (
         is_settled & _sure(entered_at <= max(unsettled, settled))
     )
@@ -858,9 +909,9 @@ def _completed(found: _Frame, table: _Cutoffs) -> Iterator[tuple[object, ...]]:
     """The rows that are due, in Python: when they came due, by the calendar."""
     rows = found.select("case_id", "stay", "entered_at", "settled_at", "number")
     collected = rows.collect() if isinstance(rows, nw.LazyFrame) else rows
-    columns = (collected[name].to_list() for name in collected.columns)
+    columns: Any = [collected[name].to_list() for name in collected.columns]
     for case_id, stay, entered_at, settled_at, number in zip(*columns, strict=True):
-        reach = table.reaches[number]
+        reach: _Reach = table.reaches[number]
         timer = reach.schedule.timers[reach.index]
         due_at = reach.schedule.due_at(
             reach.index,

@@ -17,6 +17,8 @@ from collections import deque
 from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from shutil import copyfileobj
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final, Literal, TypeAlias, TypeVar, cast
 
 import click
@@ -75,9 +77,10 @@ _WHOLE: Final = re.compile("[0-9]{1,18}")
 _PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]*')
 """A name of JSON without escapes: msgspec expects no other. Rows that have one always pass the sieve."""
 _BOM: Final = b"\xef\xbb\xbf"
+_PARQUET: Final = b"PAR1"
+"""How a Parquet file begins."""
 _UTF_16: Final = "is UTF-16, not UTF-8: convert it (iconv -f UTF-16 -t UTF-8)"
 _MISTAKEN: Final = {
-    b"PAR1": "Parquet cannot be read: convert it to JSON Lines or CSV",
     b"[": "is one JSON array: convert it to JSON Lines, an object a line (jq -c '.[]')",
     b"\x1f\x8b": "is compressed: unpack it first (gzip -dc FILE | casestate … -)",
     b"\xff\xfe": _UTF_16,
@@ -220,22 +223,28 @@ def opened(path: str) -> Generator[CaseFile]:
     except OSError as error:
         raise Failure(f"{path}: cannot be read: {error.strerror}") from None
     with stream as lines:
-        file = CaseFile("<stdin>" if path == "-" else path, lines)
+        file = CaseFile("<stdin>" if path == "-" else path, lines, None if path == "-" else path)
         size = None if path == "-" else os.fstat(lines.fileno()).st_size
         with file.trouble.progress(size or None):
             yield file
 
 
 class CaseFile:
-    """A file of cases, read as a stream of lines."""
+    """A file of cases, read as a stream of lines; a Parquet file, some rows at a time."""
 
-    def __init__(self, name: str, stream: BinaryIO) -> None:
-        """Look at the first line; raises `Failure` for what is no file of cases."""
+    def __init__(self, name: str, stream: BinaryIO, path: str | None = None) -> None:
+        """Look at the first line; raises `Failure` for what is no file of cases.
+
+        ``path`` is where the stream comes from, if that is a file.
+        """
         self.name = name
         self.stream = stream
+        self.path = path
         self.trouble = Trouble(name)
         self.line = 1
-        self.head = self._line().removeprefix(_BOM)
+        self.head = self._beginning()
+        if self.head == _PARQUET:
+            return
         while self.head.isspace():
             self.line += 1
             self.head = self._line()
@@ -245,6 +254,16 @@ class CaseFile:
         if b"\0" in self.head:
             raise self._failure("is not UTF-8 text: its first line has zero bytes")
 
+    def _beginning(self) -> bytes:
+        """The first line; of Parquet, which has no lines, what it begins with."""
+        try:
+            begin = self.stream.readline(len(_PARQUET))
+        except OSError as error:
+            raise self._unreadable(error) from None
+        if begin == _PARQUET or begin.endswith(b"\n"):
+            return begin
+        return (begin + self._line()).removeprefix(_BOM)
+
     def _line(self) -> bytes:
         return b"".join(self._read(1))
 
@@ -253,7 +272,10 @@ class CaseFile:
         try:
             return self.stream.readlines(size)
         except OSError as error:
-            raise self._failure(f"cannot be read: {error.strerror}") from None
+            raise self._unreadable(error) from None
+
+    def _unreadable(self, error: OSError) -> Failure:
+        return self._failure(f"cannot be read: {error.strerror}")
 
     def _failure(self, problem: str) -> Failure:
         return Failure(f"{self.name}: {problem}")
@@ -266,6 +288,10 @@ class CaseFile:
         With a ``sieve``, rows for which nothing is due may be left out. CSV holds
         the fields that are evaluated, no lists.
         """
+        if form == "parquet" or (form is None and self.head == _PARQUET):
+            return self._parquet_rows(wanted, sieve)
+        if self.head == _PARQUET:
+            raise self._failure(f"is Parquet, not {form}: leave out --input")
         if form == "jsonl" or (form is None and self.head.lstrip().startswith(b"{")):
             return self._json_rows(wanted, sieve)
         return self._csv_rows(sieve)
@@ -294,6 +320,38 @@ class CaseFile:
                     yield line, _json_fields(values, columns, wanted)
                 except BadRow as bad:
                     self.trouble.row(line, bad.problems)
+
+    def _parquet_rows(self, wanted: Sequence[str], sieve: Sieve | None) -> Iterator[_Row]:
+        with self._on_disk() as path:
+            try:
+                from casestate import frames  # noqa: PLC0415 - an extra, for those who have such files
+
+                cases = frames.ParquetCases(path)
+                self.trouble.rows = cases.count()
+                columns = self.trouble.columns(cases.columns)
+                fields = {column: field for column, field in columns.items() if field in wanted}
+                desks: dict[str | None, Workflow] = {}
+                if sieve is not None:
+                    desks[None] = sieve.desks.default
+                    desks.update(sieve.desks.named)
+                yield from cases.rows(fields, desks, None if sieve is None else sieve.now)
+            except ImportError as error:
+                hint = "reading Parquet needs the frames extra: pip install 'casestate[frames]'"
+                raise self._failure(f"{hint} ({error.name} is not there)") from None
+            except CaseDataError as error:
+                raise Failure(*(f"{self.name}: {problem}" for problem in error.problems)) from None
+
+    @contextmanager
+    def _on_disk(self) -> Generator[str]:
+        """The path of the file; standard input is written to one first, for Parquet is read from its end."""
+        if self.path is not None:
+            yield self.path
+            return
+        with NamedTemporaryFile(suffix=".parquet") as file:
+            file.write(self.head)
+            copyfileobj(self.stream, file)
+            file.flush()
+            yield file.name
 
     def _csv_rows(self, sieve: Sieve | None) -> Iterator[_Row]:
         if not self.head:
@@ -438,6 +496,8 @@ class Sieve:
     """
 
     def __init__(self, desks: Desks, now: datetime) -> None:
+        self.desks = desks
+        self.now = now
         self.latest: dict[tuple[str | None, str, str | None, str | None], datetime] = {}
         for name, desk in [(None, desks.default), *desks.named.items()]:
             table = schedules(desk.policy)
