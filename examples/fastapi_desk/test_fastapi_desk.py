@@ -24,6 +24,7 @@ from uuid import uuid4
 import pytest
 
 from fastapi.testclient import TestClient
+from fastapi_desk import app
 from fastapi_desk.app import create_app, from_environment
 from fastapi_desk.cases import ID, Desk, new_id
 from fastapi_desk.letters import Folder, deliver
@@ -107,7 +108,7 @@ class People:
 
     desk: Desk
     clock: ManualClock
-    app: FastAPI
+    pages: FastAPI
     client: TestClient
 
     def opens(self, subject: str = "The export stops", words: str = "After 10,000 rows.") -> str:
@@ -176,10 +177,10 @@ def people_of() -> Iterator[Callable[..., People]]:
         clock = ManualClock(MONDAY)
         loaded = load_policy(policy) if isinstance(policy, str) else policy
         desk = Desk(engine or empty(), Workflow(loaded, clock), url="https://desk.example")
-        app = create_app(desk)
-        client = TestClient(app, follow_redirects=False)
+        pages = create_app(desk)
+        client = TestClient(pages, follow_redirects=False)
         client.__enter__()
-        made.append(People(desk, clock, app, client))
+        made.append(People(desk, clock, pages, client))
         return made[-1]
 
     yield make
@@ -254,7 +255,7 @@ def test_a_case_that_waits_for_the_customer_says_when_it_closes(people: People) 
 def test_a_closure_whose_time_is_up_is_said_to_be_near(people: People) -> None:
     case_id = people.opens()
     people.does("customer", case_id, "resolve")
-    people.clock.advance(days=8)
+    people.clock.advance(days=7)
     page = people.sees("customer", case_id)
     assert (
         "about to be closed: its time was up on 9 March 2026, 09:00 UTC. Reply now to keep it open."
@@ -394,6 +395,8 @@ def test_a_sub_status_is_chosen_where_the_row_needs_one(waiting: People) -> None
     assert waiting.sees("agent", case_id).options == {
         "pend.sub_status": list(waiting.desk.workflow.policy.statuses["pending"].sub_statuses)
     }
+    assert "→ Pending" not in waiting.sees("agent", case_id).text  # where to is not known yet
+    assert "Start work → In Progress" in waiting.sees("agent", case_id).text
     waiting.does("agent", case_id, "pend", sub_status="third_party_provider")
     page = waiting.sees("customer", case_id)
     assert page.state == "pending.third_party_provider"
@@ -477,6 +480,19 @@ def test_a_page_that_is_out_of_date_is_refused_and_what_was_typed_is_kept(people
     assert "One thing more." in page.text
     again = people.client.post(f"/cases/{case_id}", data=form | {"revision": page.revision})
     assert again.status_code == 303
+
+
+def test_a_page_is_called_out_of_date_also_if_what_it_offered_is_not_possible_any_more(
+    people: People,
+) -> None:
+    case_id = people.opens()
+    people.does("customer", case_id, "resolve")
+    form = {"event": "confirm", "revision": people.sees("customer", case_id).revision}
+    people.clock.advance(days=7)
+    people.desk.sweep()
+    answer = people.client.post(f"/cases/{case_id}", data=form)
+    assert answer.status_code == 409
+    assert Page(answer).events == {"comment", "reopen"}
 
 
 def test_of_several_who_press_at_once_one_is_first(people_of: Callable[..., People], tmp_path: Path) -> None:
@@ -572,6 +588,15 @@ def test_the_list_stands_in_order_of_who_is_waited_for(people: People) -> None:
     assert asked not in shut
 
 
+def test_a_long_list_says_that_there_is_more(people: People, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(app, "MOST_LISTED", 2)
+    for number, more in ((1, False), (2, False), (3, True)):
+        people.opens()
+        page = Page(people.client.get("/agent"))
+        assert len([each for each in page.all("a") if "/cases/" in each["href"]]) == min(number, 2)
+        assert ("There are more; these are the first." in page.text) == more
+
+
 def test_the_agent_sees_what_happens_if_nobody_does_anything(waiting: People) -> None:
     case_id = waiting.opens()
     assert "Nothing happens by itself." in waiting.sees("agent", case_id).text
@@ -589,8 +614,8 @@ def test_the_agent_sees_what_happens_if_nobody_does_anything(waiting: People) ->
 def test_a_letter_says_what_is_asked_and_until_when(people: People) -> None:
     case_id = people.opens()
     people.does("agent", case_id, "assign", assignee="mira")
-    people.does("agent", case_id, "note", text="Secret.")
     people.does("agent", case_id, "ask", text="Which version?\nAnd since when?")
+    people.does("agent", case_id, "note", text="Secret.")
     [action] = people.desk.sweep()
     assert people.desk.sweep() == []
     [letter] = people.outbox()
@@ -811,7 +836,7 @@ def test_a_row_that_is_no_case_is_named_and_in_nobodys_way(people: People) -> No
 def test_a_database_that_is_away_is_said_to_be_away(people: People, tmp_path: Path) -> None:
     case_id = people.opens()
     away = create_engine(f"sqlite:///{tmp_path / 'nowhere' / 'desk.sqlite3'}")
-    people.app.state.desk = Desk(away, people.desk.workflow)
+    people.pages.state.desk = Desk(away, people.desk.workflow)
     form = {"event": "comment", "text": "Hello?", "revision": "1"}
     answers = [people.client.get(path) for path in ("/agent", f"/cases/{case_id}")]
     answers.append(people.client.post(f"/cases/{case_id}", data=form))
@@ -862,7 +887,8 @@ def test_the_app_of_the_environment_is_a_desk(tmp_path: Path, monkeypatch: pytes
             client.post("/cases", data={"email": "a@b.example", "subject": "x", "text": "y"}).url
         ).rpartition("/")[2]
         assert "nobody has begun to work on it" in client.get(f"/cases/{case_id}").text
-        assert client.get("/static/desk.css").status_code == 200
+        linked = [each["href"] for each in Page(client.get("/")).all("link")]
+        assert [client.get(path).status_code for path in linked] == [200, 200]
 
 
 def test_the_sweeper_settles_and_sends_in_one_pass(tmp_path: Path) -> None:

@@ -353,7 +353,8 @@ def create_app(desk: Desk) -> FastAPI:
         response = await call(request)
         response.headers["Content-Security-Policy"] = "default-src 'self'; frame-ancestors 'none'"
         response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers.setdefault("Cache-Control", "no-store")  # the way back shows the case as it is
+        if not request.url.path.startswith("/static/"):
+            response.headers["Cache-Control"] = "no-store"  # the way back shows the case as it is
         return response
 
     return app

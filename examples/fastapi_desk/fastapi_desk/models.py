@@ -5,11 +5,28 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import JSON, DateTime, Dialect, Engine, ForeignKey, Index, String, Text, create_engine, event
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    Engine,
+    ForeignKey,
+    Index,
+    String,
+    Text,
+    create_engine,
+    event,
+    func,
+    select,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.types import TypeDecorator
 
 from casestate import Case
+
+
+ONE_AT_A_TIME = 5_278_000
+"""The lock of whoever makes the tables: a number that nobody else uses."""
 
 
 class Instant(TypeDecorator[datetime]):
@@ -140,5 +157,8 @@ def connect(url: str, **options: Any) -> Engine:  # noqa: ANN401 - whatever crea
             reads_only = connection.get_execution_options().get("reads_only")
             connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
-    Base.metadata.create_all(engine)
+    with engine.begin() as connection:
+        if engine.dialect.name == "postgresql":  # pages and sweeper may be started at once
+            connection.execute(select(func.pg_advisory_xact_lock(ONE_AT_A_TIME)))
+        Base.metadata.create_all(connection)
     return engine
