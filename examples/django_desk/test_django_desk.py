@@ -296,6 +296,20 @@ class TestAnEvent:
             asked.cases.clone("C-1", "C-2", by="customer", at=MONDAY)
         assert asked.events() == ["pend", "close", "clone"]
 
+    def test_a_case_moves_to_another_policy_with_all_that_is_known_of_it(self, asked: Desk) -> None:
+        renamed = policies.SUB_STATUS.to_dict()
+        renamed["name"] = "sub-status-2"
+        second = Workflow(
+            load_policy(renamed).override({"timers": {"close_pending": {"after": {"days": 10}}}})
+        )
+        with patch.dict(asked.cases.WORKFLOWS, {"sub-status-2": second}):
+            asked.cases.migrate("C-1", "sub-status-2", at=MONDAY + WEEK)
+            row = asked.row()
+            assert (row.policy, row.status, row.sub_status) == ("sub-status-2", "pending", "customer_input")
+            assert (row.stay, row.entered_at, row.revision) == (3, MONDAY + WEEK, 3)
+            assert asked.events() == ["pend", "migrate"]
+            assert asked.sweeping.due_ids(MONDAY + WEEK + timedelta(days=10)) == ["C-1"]
+
     def test_a_case_of_a_policy_that_is_not_run_here_is_named(self, asked: Desk) -> None:
         asked.models.Case.objects.update(policy="sub-state")
         with pytest.raises(CaseDataError, match=r"C-1.*'sub-state' \(there are: sub-status, open-resolved\)"):
@@ -369,6 +383,14 @@ class TestTheSweep:
                     in step
                 )
             assert not [step for step in plan if "SCAN" in step]
+
+    def test_a_late_reminder_holds_back_the_closure_where_the_policy_says_so(self, asked: Desk) -> None:
+        reminded = MONDAY + timedelta(days=25)
+        asked.run("sweep_cases", "--now", reminded)
+        strict = Workflow(policies.SUB_STATUS.override(NEVER_UNWARNED))
+        with patch.dict(asked.cases.WORKFLOWS, {"sub-status": strict}):
+            assert asked.sweeping.due_ids(reminded + WEEK - timedelta(microseconds=1)) == []
+            assert asked.sweeping.due_ids(reminded + WEEK) == ["C-1"]
 
     def test_where_no_policy_has_a_timer_nothing_is_due(self, asked: Desk) -> None:
         quiet = load_policy({"format": 1, "name": "quiet", "initial": "new", "statuses": {"new": {}}})

@@ -18,15 +18,15 @@ from support.models import Case, Change
 
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
 WORKFLOWS = {
     policy.name: Workflow(policy, clock=timezone.now)
     for policy in map(casestate.load_policy, settings.CASESTATE_POLICIES)
 }
-STANDING = ("policy", "status", "sub_status", "entered_at", "stay", "settled", "settled_at")
-COLUMNS = (*STANDING, "previous", "assignee", "opened_at")
+COLUMNS = ["policy", "status", "sub_status", "entered_at", "stay", "settled", "settled_at"]
+COLUMNS += ["previous", "assignee", "opened_at"]
 ENTRY = ("at", "event", "by", "actor", "from_state", "to_state", "stay", "detail")
 
 
@@ -122,6 +122,15 @@ def clone(
         original, new = workflow_of(row).clone(case, new_id, by=by, at=at, actor=actor)
         store(row, case, original)
         insert(new, subject=row.subject, customer=row.customer)
+
+
+def migrate(
+    case_id: str, to: str, states: Mapping[str, str] | None = None, *, at: datetime | None = None
+) -> None:
+    """Move a case to the policy ``to``, as `Workflow.migrate` does and with what that raises."""
+    with transaction.atomic():
+        row, case, at = _begin(case_id, None, at)
+        store(row, case, workflow_of(row).migrate(case, WORKFLOWS[to], states, at=at))
 
 
 def _begin(case_id: str, revision: int | None, at: datetime | None) -> tuple[Case, casestate.Case, datetime]:
