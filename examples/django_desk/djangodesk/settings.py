@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import django
+
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 
@@ -21,7 +23,11 @@ CASESTATE_POLICIES = ["sub-status", "open-resolved"]
 
 SUPPORT_EMAIL = "support@desk.example"
 DEFAULT_FROM_EMAIL = SUPPORT_EMAIL
-EMAIL_BACKEND = "django.core.mail.backends.console.EmailBackend"  # prints what it would send
+MAIL_PRINTER = "django.core.mail.backends.console.EmailBackend"  # prints what it would send
+if django.VERSION < (6, 1):
+    EMAIL_BACKEND = MAIL_PRINTER
+else:
+    MAILERS = {"default": {"BACKEND": MAIL_PRINTER}}
 
 USE_TZ = True
 TIME_ZONE = "UTC"
