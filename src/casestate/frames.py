@@ -313,7 +313,7 @@ class _Source:
             raise CaseDataError("frame", [Problem("", message)]) from None
         self.engine = found.implementation
         self.eager = isinstance(found, nw.DataFrame)
-        if self.engine.is_ibis() or str(self.engine.value) == "sqlframe":
+        if self.engine in (nw.Implementation.IBIS, nw.Implementation.SQLFRAME):
             message = f"{self.engine.value} is not known here: hand over the frame of the engine below it"
             raise CaseDataError("frame", [Problem("", message)])
         self.schema = found.collect_schema()
@@ -387,7 +387,9 @@ class _Source:
             return False
         if dtype == nw.Unknown and not self.engine.is_pandas_like():
             return True  # what Polars and Arrow call null
-        return isinstance(frame, nw.DataFrame) and bool(frame[column].is_null().all())
+        # What pandas makes of a column of None is anybody's guess.
+        is_guess = isinstance(frame, nw.DataFrame) and self.engine.is_pandas_like()
+        return is_guess and not isinstance(dtype, nw.Datetime) and bool(frame[column].is_null().all())
 
     def _check_type(self, name: str, column: str) -> None:
         dtype = self.schema[column]
@@ -510,7 +512,7 @@ class _Source:
         backend: Any = "pandas" if self.engine.is_dask() else self.engine
         found = nw.from_dict(data, schema=dict(schema), backend=backend)
         if self.engine.is_dask():
-            return cast("_Frame", found.lazy("dask"))
+            return found.lazy("dask")
         return cast("_Frame", found.lazy() if self.engine.is_polars() else found)
 
 
@@ -554,8 +556,9 @@ def _cast(engine: nw.Implementation, name: str, column: str, dtype: Any = None) 
         if engine.is_spark_like()
         else "pandas"
     ]
+    quoted = _quoted(column) if engine.is_duckdb() else shown(column)
     hint = "cast it" if kind != "naive" else "if it holds UTC, say so"
-    return f"{hint}: {words.get(kind, words['instant']).format(shown(column))}"
+    return f"{hint}: {words.get(kind, words['instant']).format(quoted)}"
 
 
 _CASTS: Final[Mapping[str, Mapping[str, str]]] = {
@@ -693,16 +696,24 @@ def _sure(condition: nw.Expr) -> nw.Expr:
     return condition.fill_null(value=False)
 
 
+def _both(one: _Condition, other: _Condition) -> _Condition:
+    return one & other
+
+
+def _either(one: _Condition, other: _Condition) -> _Condition:
+    return one | other
+
+
 def _all(*conditions: _Condition) -> _Condition:
     if any(condition is False for condition in conditions):
         return False
-    left = [condition for condition in conditions if not isinstance(condition, bool)]
-    return reduce(lambda one, other: one & other, left) if left else True
+    left: list[_Condition] = [condition for condition in conditions if condition is not True]
+    return reduce(_both, left) if left else True
 
 
 def _any(*conditions: _Condition) -> _Condition:
-    left = [condition for condition in conditions if condition is not False]
-    return reduce(lambda one, other: one | other, left) if left else False
+    left: list[_Condition] = [condition for condition in conditions if condition is not False]
+    return reduce(_either, left) if left else False
 
 
 def _not(condition: _Condition) -> _Condition:
@@ -910,7 +921,8 @@ def _completed(found: _Frame, table: _Cutoffs) -> Iterator[tuple[object, ...]]:
     rows = found.select("case_id", "stay", "entered_at", "settled_at", "number")
     collected = rows.collect() if isinstance(rows, nw.LazyFrame) else rows
     columns: Any = [collected[name].to_list() for name in collected.columns]
-    for case_id, stay, entered_at, settled_at, number in zip(*columns, strict=True):
+    for cells in zip(*columns, strict=True):
+        case_id, stay, entered_at, settled_at, number = cast("tuple[str, int, int, int, int]", cells)
         reach: _Reach = table.reaches[number]
         timer = reach.schedule.timers[reach.index]
         due_at = reach.schedule.due_at(
