@@ -435,7 +435,34 @@ def test_a_revision_that_is_not_the_present_one_is_not_stored_over() -> None:
             store(connection, table, before, after, revision=1)
         with engine.begin() as connection, pytest.raises(CaseChanged):
             store(connection, table, after, desk.apply(after, "note", by="agent", at=LATER), revision=1)
+        with engine.connect() as connection:
+            assert load(connection, table, "C-1042", revision=2) == attrs.evolve(after, history=())
+            with pytest.raises(CaseChanged, match="C-1042"):
+                load(connection, table, "C-1042", revision=1)
         assert rows(engine, table)["C-1042"]["revision"] == 2
+
+
+def test_without_a_revision_column_there_is_no_revision_to_compare() -> None:
+    table = table_of(without=["revision"])
+    with database(table, [case_in(ASKED)]) as engine, engine.connect() as connection:
+        for ask in (
+            lambda: load(connection, table, "C-1042", revision=1),
+            lambda: store(connection, table, case_in(ASKED), case_in(ASKED), revision=1),
+        ):
+            with pytest.raises(CaseDataError, match="revision: no such column"):
+                ask()
+
+
+def test_a_case_that_is_brought_under_another_policy_is_stored_under_it() -> None:
+    old, new = desk_of(), Workflow(load_policy({**policies.SUB_STATUS.to_dict(), "name": "two"}))
+    table = table_of()
+    with database(table, [case_in(ASKED, policy="sub-status")]) as engine, engine.begin() as connection:
+        before = load(connection, table, "C-1042")
+        assert before is not None
+        store(connection, table, before, old.migrate(before, new, at=LATER))
+        moved = load(connection, table, "C-1042")
+    assert moved is not None
+    assert moved.policy == "two"
 
 
 def test_text_that_means_the_same_instant_is_the_same_case() -> None:

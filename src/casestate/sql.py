@@ -25,7 +25,7 @@ without sub-statuses says so in a mapping: ``"sub_status": null()``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from importlib.util import find_spec
@@ -109,6 +109,10 @@ _FIXED: Final = ("case_id", "opened_at", "cloned_from")
 _GUARDED: Final = ("status", "sub_status", "stay", "settled", "assignee")
 _ENTITIES: Final[Any] = (Mapper, AliasedInsp)
 _ATTRIBUTE: Final[Any] = QueryableAttribute
+_ID: Final = "casestate_id"
+_WAS: Final = "casestate_was_"
+_BECOMES: Final = "casestate_becomes_"
+"""How values are called in statements: as no column is, where SQLAlchemy would take them for new values."""
 _PAGE: Final = 1000
 """How many candidates are read at a time."""
 
@@ -185,7 +189,7 @@ def values(columns: Columns, case: Case) -> dict[str, Any]:
 
     Raises `CaseDataError` for columns as `due_where` does.
     """
-    found = _Columns(columns, ("case_id", *_NEEDED))
+    found = _Columns(columns, _stored(None))
     row = found.row(case)
     if "revision" in found.by_name:
         row["revision"] = 1
@@ -199,18 +203,24 @@ def load(
     *,
     lock: bool = False,
     skip_locked: bool = False,
+    revision: int | None = None,
 ) -> Case | None:
     """The case with this id, without its history; none if there is none.
 
     With ``lock`` the row stays locked until the transaction ends, where the database can;
-    with ``skip_locked`` a row that somebody else has locked counts as none.
+    with ``skip_locked`` a row that somebody else has locked counts as none. ``revision`` is the
+    one that whoever decides has seen.
 
-    Raises `CaseDataError` or `NaiveTimeError` for a row that is no case, and for columns as
-    `due_where` does.
+    Raises `CaseChanged` if the row is at another revision, `CaseDataError` for a row that is no
+    case, and for columns as `due_where` does.
     """
-    found = _Columns(columns, ("case_id", *_NEEDED))
+    found = _Columns(columns, _stored(revision))
     row = found.read(session, case_id, lock=lock or skip_locked, skip_locked=skip_locked)
-    return None if row is None else found.case(row)
+    if row is None:
+        return None
+    if revision not in (None, row.get("revision")):
+        raise CaseChanged(str(case_id))
+    return found.case(row)
 
 
 def store(
@@ -229,7 +239,12 @@ def store(
 
     Raises `CaseChanged` if somebody else was faster: load the case again and decide anew.
     """
-    _Columns(columns, ("case_id", *_NEEDED)).store(session, before, after, revision)
+    _Columns(columns, _stored(revision)).store(session, before, after, revision)
+
+
+def _stored(revision: int | None) -> tuple[str, ...]:
+    """The columns without which no case is stored."""
+    return ("case_id", *_NEEDED) if revision is None else ("case_id", *_NEEDED, "revision")
 
 
 # --- the sweep ----------------------------------------------------------------
@@ -346,6 +361,8 @@ class _Columns:
         ]
         if problems:
             raise CaseDataError("columns", problems)
+        self.statements: dict[object, Any] = {}
+        """What a sweep executes for each case, made once: to make it costs more than to execute it."""
 
     # --- predicates ---------------------------------------------------------------
 
@@ -404,6 +421,8 @@ class _Columns:
 
     def bound(self, name: str, value: object) -> object:
         """A value as its column takes it."""
+        if value is None:
+            return None
         kind = self.by_name[name].type
         if isinstance(value, datetime):
             if isinstance(kind, sa.Integer):
@@ -411,20 +430,19 @@ class _Columns:
             return (
                 value.replace(tzinfo=None) if isinstance(kind, sa.DateTime) and not kind.timezone else value
             )
-        if isinstance(kind, sa.Enum) and kind.enum_class is not None and value is not None:
+        if isinstance(kind, sa.Enum) and kind.enum_class is not None:
             return _member(cast("Iterable[Enum]", kind.enum_class), name, value)
         if name == "case_id" and isinstance(value, str) and isinstance(kind, (sa.Integer, sa.Uuid)):
             return kind.python_type(value)
         return value
 
-    def row(self, case: Case) -> dict[str, object]:
-        """A case as what its columns take, by the design's names."""
-        fields = {
-            name: case.id if name == "case_id" else getattr(case, name)
+    def row(self, case: Case, but: Container[str] = ()) -> dict[str, object]:
+        """A case as what its columns take, by the design's names, ``but`` some."""
+        return {
+            name: self.bound(name, case.id if name == "case_id" else getattr(case, name))
             for name in self.keys
-            if name != "revision"
+            if name != "revision" and name not in but
         }
-        return {name: self.bound(name, value) for name, value in fields.items()}
 
     def case(self, row: Mapping[str, object]) -> Case:
         """The case that a row holds. Raises `CaseDataError` if it holds none."""
@@ -481,11 +499,14 @@ class _Columns:
     def read(
         self, session: Session | Connection, case_id: object, *, lock: bool, skip_locked: bool
     ) -> Mapping[str, object] | None:
-        statement = sa.select(*self.by_name.values()).where(self.equal("case_id", case_id))
-        if lock:
-            statement = statement.with_for_update(skip_locked=skip_locked)
+        statement = self.statements.get((lock, skip_locked))
+        if statement is None:
+            statement = sa.select(*self.by_name.values()).where(self.by_name["case_id"] == sa.bindparam(_ID))
+            if lock:
+                statement = statement.with_for_update(skip_locked=skip_locked)
+            self.statements[lock, skip_locked] = statement
         _flush(session)
-        row = session.execute(statement).one_or_none()
+        row = session.execute(statement, {_ID: self.bound("case_id", case_id)}).one_or_none()
         return (
             None
             if row is None
@@ -493,30 +514,49 @@ class _Columns:
         )
 
     def store(self, session: Session | Connection, before: Case, after: Case, revision: int | None) -> None:
-        row = self.row(after)
-        changes = {name: value for name, value in row.items() if name not in _FIXED}
-        terms = [self.equal("case_id", before.id)]
-        terms += [self.equal(name, getattr(before, name)) for name in _GUARDED if name in self.keys]
-        # Who enters later is somebody else; text that means the same instant may look different.
-        terms.append(self.by_name["entered_at"] <= self.bound("entered_at", before.entered_at))
+        guards: dict[str, object] = {name: getattr(before, name) for name in _GUARDED if name in self.keys}
+        guards["entered_at"] = before.entered_at
         if "changed_at" in self.keys:
-            changed_at = self.by_name["changed_at"]
-            terms.append(
-                sa.or_(changed_at.is_(None), changed_at <= self.bound("changed_at", before.changed_at))
-            )
-        if "revision" in self.keys:
-            column = self.by_name["revision"]
-            changes["revision"] = column + 1
-            if revision is not None:
-                terms.append(column == revision)
+            guards["changed_at"] = before.changed_at
+        if revision is not None and "revision" in self.keys:
+            guards["revision"] = revision
+        values = {
+            f"{_WAS}{name}": self.bound(name, value) for name, value in guards.items() if value is not None
+        }
+        values[_ID] = self.bound("case_id", before.id)
+        values |= {f"{_BECOMES}{name}": value for name, value in self.row(after, _FIXED).items()}
+        shape = (*values,)
+        statement = self.statements.get(shape)
+        if statement is None:
+            statement = self.statements[shape] = self.update(guards)
         _flush(session)
-        table = cast("sa.Column[Any]", self.by_name["case_id"]).table
-        statement = sa.update(table).where(*terms)
-        result = session.execute(
-            statement.values({self.by_name[name]: value for name, value in changes.items()})
-        )
-        if cast("sa.CursorResult[Any]", result).rowcount != 1:
+        if cast("sa.CursorResult[Any]", session.execute(statement, values)).rowcount != 1:
             raise CaseChanged(before.id)
+
+    def update(self, guards: Mapping[str, object]) -> sa.Update:
+        """The statement that stores a case, if it still stands where the guards say."""
+        terms: list[ColumnElement[bool]] = [self.by_name["case_id"] == sa.bindparam(_ID)]
+        for name, value in guards.items():
+            column = self.by_name[name]
+            was: sa.BindParameter[Any] = sa.bindparam(f"{_WAS}{name}")
+            if value is None:
+                terms.append(column.is_(None))
+            elif name == "entered_at":
+                # Who enters later is somebody else; text that means the same instant may look different.
+                terms.append(column <= was)
+            elif name == "changed_at":
+                terms.append(sa.or_(column.is_(None), column <= was))
+            else:
+                terms.append(column == was)
+        changes: dict[ColumnElement[Any], object] = {
+            self.by_name[name]: sa.bindparam(f"{_BECOMES}{name}", type_=self.by_name[name].type)
+            for name in self.keys
+            if name not in (*_FIXED, "revision")
+        }
+        if "revision" in self.keys:
+            changes[self.by_name["revision"]] = self.by_name["revision"] + 1
+        table = cast("sa.Column[Any]", self.by_name["case_id"]).table
+        return sa.update(table).where(*terms).values(changes)
 
 
 def _flush(session: Session | Connection) -> None:

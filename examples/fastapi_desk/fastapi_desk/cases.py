@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import select
 from sqlalchemy.orm import Session, selectinload
 
-from casestate.sql import CaseChanged, load, rejects_where, store, sweep, values
+from casestate.sql import load, rejects_where, store, sweep, values
 from fastapi_desk.letters import letter
 from fastapi_desk.models import CaseRow, Entry
 
@@ -82,11 +82,10 @@ class Desk:
         whatever `Workflow.apply` raises. Nothing has been stored then.
         """
         with Session(self.engine) as session, session.begin():
-            case = load(session, CaseRow, case_id, lock=True) if ID.fullmatch(case_id) else None
+            known = ID.fullmatch(case_id)
+            case = load(session, CaseRow, case_id, lock=True, revision=revision) if known else None
             if case is None:
                 raise NoSuchCaseError(case_id)
-            if session.scalar(select(CaseRow.revision).where(CaseRow.id == case_id)) != revision:
-                raise CaseChanged(case_id)
             at = max(self.workflow.clock(), case.changed_at)  # clocks of two servers differ a little
             clone = None
             if event == "clone" and event in self.workflow.allowed(case, by=by):
