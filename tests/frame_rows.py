@@ -102,7 +102,7 @@ def _pandas_type(column: pl.Series) -> str:
         return "str"
     if column.dtype == pl.Int64:
         return "Int64" if column.has_nulls() else "int64"
-    return "datetime64[us, UTC]"
+    return "datetime64[us, UTC]" if column.dtype == pl.Datetime("us", "UTC") else "datetime64[us]"
 
 
 def to_arrow_pandas(frame: pl.DataFrame) -> Any:  # noqa: ANN401 - PyArrow has no types

@@ -19,7 +19,7 @@ import polars as pl
 import pyarrow as pa  # type: ignore[import-untyped]  # it has no types
 import pytest
 
-from hypothesis import given
+from hypothesis import given, settings
 
 from casestate import (
     Case,
@@ -45,6 +45,7 @@ from frame_rows import (
     rows_of,
     situations,
     to_arrow_pandas,
+    to_dask,
     to_pandas,
 )
 
@@ -77,6 +78,7 @@ def ducks() -> Iterator[Ducks]:
 
 @pytest.mark.parametrize("engine", ENGINES)
 @given(situation=situations())
+@settings(max_examples=30)
 def test_a_frame_says_what_the_objects_say(
     engine: str, situation: tuple[Policy, list[Row], datetime]
 ) -> None:
@@ -85,6 +87,7 @@ def test_a_frame_says_what_the_objects_say(
 
 
 @given(situation=situations())
+@settings(max_examples=30)
 def test_a_duckdb_relation_says_what_the_objects_say(
     ducks: Ducks, situation: tuple[Policy, list[Row], datetime]
 ) -> None:
@@ -93,6 +96,7 @@ def test_a_duckdb_relation_says_what_the_objects_say(
 
 
 @given(situation=situations(units=("elapsed",)))
+@settings(max_examples=20)
 def test_whole_numbers_of_microseconds_say_the_same(situation: tuple[Policy, list[Row], datetime]) -> None:
     policy, rows, now = situation
     for engine in ("polars", "pandas", "pyarrow"):
@@ -100,12 +104,79 @@ def test_whole_numbers_of_microseconds_say_the_same(situation: tuple[Policy, lis
 
 
 @given(situation=situations(most=8))
+@settings(max_examples=20)
 def test_whole_numbers_of_microseconds_say_the_same_of_calendars(
     ducks: Ducks, situation: tuple[Policy, list[Row], datetime]
 ) -> None:
     policy, rows, now = situation
     for engine in (ENGINES["polars lazy"], ENGINES["pandas with pyarrow"], ducks):
         agree(engine, rows, Workflow(policy), now, as_micros=True)
+
+
+@pytest.mark.filterwarnings("ignore:Dask support is moving:FutureWarning")
+def test_dask_says_the_same_of_elapsed_lengths_and_of_calendars(desk: Workflow) -> None:
+    rows = [row(), row(status="closed", entered_at=AT - timedelta(days=9)), row(case_id="", mark="C-2")]
+    for policy in (desk.policy, desk.policy.override(LOCAL)):
+        agree(to_dask, rows, Workflow(policy), NOW)
+
+
+class Spark:
+    """What is asked of a Spark frame, written down; the answers are those of test_frames_cluster."""
+
+    def __init__(self) -> None:
+        self.asked: list[object] = []
+        self.sparkSession = self
+
+    def selectExpr(self, *columns: str) -> Spark:  # noqa: N802 - its own name
+        self.asked.append(columns)
+        return self
+
+    def createDataFrame(self, rows: object, schema: str) -> Spark:  # noqa: N802 - its own name
+        self.asked.append((rows, schema))
+        return self
+
+    def hint(self, name: str) -> Spark:
+        self.asked.append(name)
+        return self
+
+
+def test_spark_adds_whole_numbers_and_joins_without_a_shuffle(
+    desk: Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source: Any = frames._Source(polars_frame([row()]), None, desk)  # noqa: SLF001 - no JVM is started here
+    spark: Any = Spark()
+    monkeypatch.setattr(narwhals, "from_native", lambda native: native)
+    monkeypatch.setattr(narwhals, "to_native", lambda frame: frame)
+    source.engine, source.frame = narwhals.Implementation.PYSPARK, spark
+    source.with_micros(spark, {"new": "a `b`"})
+    source.made({"a": narwhals.String, "b": narwhals.Int64}, [["x", 1]], small=True)
+    source.made({"a": narwhals.String}, [])
+    source.handed_back(spark)
+    assert spark.asked == [
+        ("*", "unix_micros(`a ``b```) AS `new`"),
+        ([("x", 1)], "`a` string, `b` bigint"),
+        "broadcast",
+        ([], "`a` string"),
+        tuple("timestamp_micros(due_at) AS due_at" if name == "due_at" else f"`{name}`" for name in ACTION),
+    ]
+
+
+def test_spark_refuses_in_its_own_words(desk: Workflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    naive = narwhals.from_native(
+        polars_frame([row()]).with_columns(pl.col("entered_at").dt.replace_time_zone(None))
+    )
+    schema = naive.schema
+    found = SimpleNamespace(implementation=narwhals.Implementation.PYSPARK, collect_schema=lambda: schema)
+    monkeypatch.setattr(narwhals, "from_native", lambda _: found)
+    with pytest.raises(NaiveTimeError, match=r"F\.lit\('Z'\)\)\.cast\('timestamp'\)"):
+        frames.due(polars_frame([row()]), desk)
+
+
+@pytest.mark.filterwarnings("ignore:Dask support is moving:FutureWarning")
+def test_dask_refuses_in_its_own_words(desk: Workflow) -> None:
+    frame = to_dask(polars_frame([row()]).with_columns(pl.col("entered_at").dt.replace_time_zone(None)))
+    with pytest.raises(NaiveTimeError, match="dd.to_datetime"):
+        frames.due(frame, desk)
 
 
 # --- the documented policies -----------------------------------------------------
@@ -510,15 +581,26 @@ HINTED: Final[Mapping[str, Callable[[pl.DataFrame], pl.DataFrame]]] = {
 }
 
 
-@pytest.mark.parametrize("problem", HINTED)
-@pytest.mark.parametrize("engine", ["polars", "polars lazy", "pandas", "pyarrow", "duckdb"])
+@pytest.mark.parametrize(
+    ("engine", "problem"),
+    [
+        *(
+            (engine, problem)
+            for engine in ("polars", "polars lazy", "pandas", "pyarrow")
+            for problem in HINTED
+        ),
+        *(
+            ("duckdb", problem)
+            for problem in HINTED
+            if problem not in ("milliseconds", "nanoseconds", "another zone")
+        ),
+    ],
+)
 def test_a_column_of_another_type_is_refused_and_the_hint_works(
     engine: str, problem: str, desk: Workflow, ducks: Ducks
 ) -> None:
     frame: Any = HINTED[problem](polars_frame([row()]))
     if engine == "duckdb":
-        if problem in ("milliseconds", "nanoseconds", "another zone"):
-            pytest.skip("DuckDB has one type of instants with a zone")
         frame = ducks(frame)
     else:
         frame = {**ENGINES, "pandas": lambda given: given.to_arrow().to_pandas()}[engine](frame)

@@ -496,7 +496,7 @@ class _Source:
             records = [dict(zip(schema, row, strict=True)) for row in rows]
             return _frame(
                 native.query(
-                    "frame",
+                    "casestate_frame",
                     f"SELECT unnest(from_json({_text(json.dumps(records))}, {_text(json.dumps([kinds]))}), "
                     "recursive := true)",
                 )
