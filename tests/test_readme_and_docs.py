@@ -28,7 +28,7 @@ import pytest
 
 import casestate
 
-from casestate import CasestateError, Workflow, compare, load_policy, policies, sql, testing, verify
+from casestate import CasestateError, Workflow, compare, frames, load_policy, policies, sql, testing, verify
 from casestate.render import mermaid
 
 
@@ -253,7 +253,7 @@ def test_the_reference_has_the_signature_and_every_member_of_every_class(name: s
     assert {f"`{field}`" for field in fields if f"`{field}`" not in section} == set()
 
 
-ROOMS = {"verify": verify, "compare": compare, "sql": sql, "testing": testing}
+ROOMS = {"verify": verify, "compare": compare, "frames": frames, "sql": sql, "testing": testing}
 """The modules whose names are not those of the package itself, too."""
 
 
