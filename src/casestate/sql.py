@@ -361,6 +361,14 @@ class _Columns:
         ]
         if problems:
             raise CaseDataError("columns", problems)
+        self.plain = {
+            name
+            for name, column in self.by_name.items()
+            if name not in ("case_id", *_INSTANTS)
+            and isinstance(column.type, (sa.String, sa.Integer))
+            and not isinstance(column.type, sa.Enum)
+        }
+        """Those that hold what a case holds, as it is."""
         self.statements: dict[object, Any] = {}
         """What a sweep executes for each case, made once: to make it costs more than to execute it."""
 
@@ -421,8 +429,8 @@ class _Columns:
 
     def bound(self, name: str, value: object) -> object:
         """A value as its column takes it."""
-        if value is None:
-            return None
+        if value is None or name in self.plain:
+            return value
         kind = self.by_name[name].type
         if isinstance(value, datetime):
             if isinstance(kind, sa.Integer):
@@ -510,7 +518,10 @@ class _Columns:
         return (
             None
             if row is None
-            else {name: _read(name, value) for name, value in zip(self.by_name, row, strict=True)}
+            else {
+                name: value if name in self.plain else _read(name, value)
+                for name, value in zip(self.by_name, row, strict=True)
+            }
         )
 
     def store(self, session: Session | Connection, before: Case, after: Case, revision: int | None) -> None:
