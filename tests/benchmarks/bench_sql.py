@@ -144,7 +144,7 @@ def by_hand(desk: Desk, workflow: Workflow) -> Callable[[sa.Connection], int]:
     """What one would write without `sweep`, for this table alone: statements made once, values bound."""
     c = desk.cases.c
     now: Any = desk.kept(BASE)
-    case_id = sa.bindparam("of")
+    case_id: sa.BindParameter[str] = sa.bindparam("of")
     names = ("status", "sub_status", "stay", "settled")
     instants = ("entered_at", "settled_at")
     find = sa.select(c.id).where(due_where(workflow, desk.cases, now=BASE)).order_by(c.entered_at, c.id)
