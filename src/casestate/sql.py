@@ -40,7 +40,7 @@ if find_spec("sqlalchemy") is None:
 import sqlalchemy as sa
 
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Mapper, QueryableAttribute
+from sqlalchemy.orm import Mapper, QueryableAttribute, Session, scoped_session
 from sqlalchemy.orm.util import AliasedInsp
 
 from casestate.case import Case
@@ -48,6 +48,7 @@ from casestate.clock import instant
 from casestate.errors import (
     CaseDataError,
     CasestateError,
+    PolicyError,
     Problem,
     key_text,
     nearest,
@@ -55,16 +56,15 @@ from casestate.errors import (
     shown,
 )
 from casestate.schedule import schedules
+from casestate.workflow import Workflow
 
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy import ColumnElement, Connection
-    from sqlalchemy.orm import Session
 
     from casestate.case import Action
-    from casestate.workflow import Workflow
 
 __all__ = [
     "CaseChanged",
@@ -103,18 +103,22 @@ _NEEDED: Final = ("status", "sub_status", "settled", "entered_at")
 """The advised index, in this order."""
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
-_HOLD_INSTANTS: Final = (sa.DateTime, sa.Integer, sa.types.TypeDecorator, sa.types.NullType)
+_HOLD_INSTANTS: Final = (sa.DateTime, sa.Integer, sa.types.TypeDecorator)
+_HOLD_IDS: Final = (sa.String, sa.Integer, sa.Uuid, sa.types.TypeDecorator)
+_PEOPLE: Final = ("case_id", "assignee", "cloned_from")
+"""What is text to a case, and may be a number or a UUID in a table."""
 _FIXED: Final = ("case_id", "opened_at", "cloned_from")
 """What stays as it is when a case changes."""
-_GUARDED: Final = ("status", "sub_status", "stay", "settled", "assignee")
+_GUARDED: Final = ("status", "sub_status", "stay", "settled", "previous", "assignee", "policy")
+"""What has to be as it was where a case is stored."""
 _ENTITIES: Final[Any] = (Mapper, AliasedInsp)
 _ATTRIBUTE: Final[Any] = QueryableAttribute
 _ID: Final = "casestate_id"
 _WAS: Final = "casestate_was_"
 _BECOMES: Final = "casestate_becomes_"
 """How values are called in statements: as no column is, where SQLAlchemy would take them for new values."""
-_PAGE: Final = 1000
-"""How many candidates are read at a time."""
+_OVERTAKEN: Final = ("40001", "40P01")
+"""What databases call it when two transactions were at the same rows: serialization failure, deadlock."""
 
 
 class CaseChanged(CasestateError, ValueError):
@@ -139,7 +143,10 @@ class SweepStopped(CasestateError, ConnectionError):
         """The actions that had been settled."""
         self.case_id = case_id
         """The case that it was about; whether its transaction was still committed, nobody knows."""
-        super().__init__(self.settled, case_id)
+        super().__init__(case_id)
+
+    def __reduce__(self) -> tuple[type[SweepStopped], tuple[tuple[Action, ...], object]]:
+        return (SweepStopped, (self.settled, self.case_id))
 
     def __str__(self) -> str:
         place = "before the first case" if self.case_id is None else f"at case {self.case_id!r}"
@@ -162,6 +169,7 @@ def due_where(workflow: Workflow, columns: Columns, *, now: datetime | None = No
     Raises `CaseDataError` with every column that is missing or of a type that holds no such
     thing, `NaiveTimeError` or `InstantError`.
     """
+    _check(workflow)
     needed = (*_NEEDED, "settled_at") if _has_notice(workflow) else _NEEDED
     return _Columns(columns, needed).due(workflow, now)
 
@@ -175,6 +183,7 @@ def rejects_where(workflow: Workflow, columns: Columns) -> ColumnElement[bool]:
 
     Raises `CaseDataError` as `due_where` does.
     """
+    _check(workflow)
     return _Columns(columns, _NEEDED).rejects(workflow)
 
 
@@ -189,9 +198,9 @@ def values(columns: Columns, case: Case) -> dict[str, Any]:
 
     Raises `CaseDataError` for columns as `due_where` does.
     """
-    found = _Columns(columns, _stored(None))
+    found = _Columns.of_table(columns)
     row = found.row(case)
-    if "revision" in found.by_name:
+    if "revision" in found.keys:
         row["revision"] = 1
     return {found.keys[name]: value for name, value in row.items()}
 
@@ -214,7 +223,7 @@ def load(
     Raises `CaseChanged` if the row is at another revision, `CaseDataError` for a row that is no
     case, and for columns as `due_where` does.
     """
-    found = _Columns(columns, _stored(revision))
+    found = _Columns.of_table(columns, revision)
     row = found.read(session, case_id, lock=lock or skip_locked, skip_locked=skip_locked)
     if row is None:
         return None
@@ -239,12 +248,7 @@ def store(
 
     Raises `CaseChanged` if somebody else was faster: load the case again and decide anew.
     """
-    _Columns(columns, _stored(revision)).store(session, before, after, revision)
-
-
-def _stored(revision: int | None) -> tuple[str, ...]:
-    """The columns without which no case is stored."""
-    return ("case_id", *_NEEDED) if revision is None else ("case_id", *_NEEDED, "revision")
+    _Columns.of_table(columns, revision).store(session, before, after, revision)
 
 
 # --- the sweep ----------------------------------------------------------------
@@ -276,29 +280,31 @@ def sweep(
     Returns the actions that were settled. Raises `CaseDataError` for columns, a ``limit`` or a
     session that cannot be; `SweepStopped` if the connection is lost, with what had been settled.
     """
-    found = _Columns(columns, ("case_id", *_NEEDED, "settled_at"))
-    _check_sweep(session, limit)
+    found = _Columns.of_table(columns)
+    _check(workflow)
+    _check_sweep(session, act, limit)
     moment = instant(workflow.clock() if now is None else now, "now")
     settled: list[Action] = []
     case_id: object = None
     try:
-        for case_id in found.candidates(session, workflow, moment, min(limit or _PAGE, _PAGE)):
+        for case_id in found.candidates(session, workflow, moment, limit):
             try:
                 action = found.carry_out(session, workflow, case_id, moment, act)
                 session.commit()
             except Exception as error:
                 session.rollback()
-                if isinstance(error, CaseChanged):  # the next sweep finds whatever it is now
+                if _is_overtaken(error):  # the next sweep finds whatever it is now
                     continue
-                if on_error is None or _is_lost(session, error):
+                if on_error is None or found.is_lost(session, error):
                     raise
                 on_error(case_id, error)
+                session.rollback()
             else:
                 settled += [action] if action else []
             if len(settled) == limit:
                 break
     except DBAPIError as error:
-        if not _is_lost(session, error):
+        if not found.is_lost(session, error):
             raise
         raise SweepStopped(settled, case_id) from error
     finally:
@@ -306,31 +312,44 @@ def sweep(
     return settled
 
 
-def _check_sweep(session: Session | Connection, limit: object) -> None:
+def _check(workflow: object) -> None:
+    if not isinstance(workflow, Workflow):
+        raise PolicyError("sql", [Problem("workflow", f"must be a Workflow, not {shown(workflow)}")])
+
+
+def _check_sweep(session: Session | Connection, act: object, limit: object) -> None:
     problems: list[Problem] = []
+    if not callable(act):
+        problems.append(
+            Problem("act", f"must be something to call with a case and an action, not {shown(act)}")
+        )
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
         problems.append(Problem("limit", f"must be a whole number from 1 on, not {shown(limit)}"))
-    if session.in_transaction():
+    if not isinstance(session, (sa.Connection, Session, scoped_session)):
+        message = f"must be a Session or a Connection, not {shown(session)}; an AsyncSession has run_sync"
+        problems.append(Problem("session", message))
+    elif session.in_transaction() or _is_within(session):
         message = "has a transaction under way; a sweep commits case by case: give it one that has none"
         problems.append(Problem("session", message))
     if problems:
         raise CaseDataError("sweep", problems)
 
 
-def _is_lost(session: Session | Connection, error: Exception) -> bool:
-    """Whether the connection is gone, and not only this one case in trouble."""
-    if not isinstance(error, DBAPIError):
-        return False
-    if error.connection_invalidated:
-        return True
-    # A session connects anew for each case, and where it cannot it does not call that an invalid connection.
-    session.rollback()
-    try:
-        session.execute(sa.select(1))
-    except DBAPIError:
-        return True
-    session.rollback()
-    return False
+def _is_within(session: Session | scoped_session[Session] | Connection) -> bool:
+    """Whether what the session commits and rolls back is part of a transaction around it."""
+    inner: Any = session() if isinstance(session, scoped_session) else session
+    bind: Any = getattr(inner, "bind", None)
+    return (
+        isinstance(bind, sa.Connection)
+        and bind.in_transaction()
+        and inner.join_transaction_mode != "create_savepoint"
+    )
+
+
+def _is_overtaken(error: Exception) -> bool:
+    """Whether somebody else's transaction was at the same rows, and was faster."""
+    orig: Any = getattr(error, "orig", None)
+    return getattr(orig, "sqlstate", getattr(orig, "pgcode", None)) in _OVERTAKEN
 
 
 def _has_notice(workflow: Workflow) -> bool:
@@ -340,9 +359,9 @@ def _has_notice(workflow: Workflow) -> bool:
 class _Columns:
     """The caller's columns by the design's names, and how values go into them and come back."""
 
-    def __init__(self, columns: Columns, needed: Iterable[str]) -> None:
+    def __init__(self, columns: Columns, needed: Iterable[str], *, of_table: bool = False) -> None:
         """Find them. Raises `CaseDataError` with all that is missing or of another type."""
-        given, keys = _given(columns)
+        given, keys, self.mapper = _given(columns)
         if "case_id" not in given and "id" in given:
             given["case_id"], keys["case_id"] = given["id"], keys["id"]
         self.by_name: dict[str, ColumnElement[Any]] = {name: given[name] for name in _NAMES if name in given}
@@ -357,8 +376,12 @@ class _Columns:
         problems += [
             Problem(name, f"must be a DateTime or an Integer of microseconds since 1970, not {column.type!r}")
             for name, column in self.by_name.items()
-            if name in _INSTANTS and not isinstance(column.type, _HOLD_INSTANTS)
+            if name in _INSTANTS
+            and not isinstance(column, sa.Null)
+            and not isinstance(column.type, _HOLD_INSTANTS)
         ]
+        if of_table:
+            problems += self.no_table()
         if problems:
             raise CaseDataError("columns", problems)
         self.plain = {
@@ -371,6 +394,32 @@ class _Columns:
         """Those that hold what a case holds, as it is."""
         self.statements: dict[object, Any] = {}
         """What a sweep executes for each case, made once: to make it costs more than to execute it."""
+
+    @classmethod
+    def of_table(cls, columns: Columns, revision: int | None = None) -> _Columns:
+        """Those of one table, to which cases are written."""
+        needed = ("case_id", *_NEEDED, "settled_at")
+        return cls(columns, needed if revision is None else (*needed, "revision"), of_table=True)
+
+    def no_table(self) -> Iterator[Problem]:
+        """Why no cases can be written to these columns."""
+        tables: dict[str, None] = {}
+        for name, column in self.by_name.items():
+            if isinstance(column, sa.Column) and isinstance(column.table, sa.Table):
+                tables[str(column.table)] = None
+            elif name == "case_id" or not isinstance(column, sa.Null):
+                yield Problem(
+                    name, f"must be a column of a table, to be written to, not {shown(str(column))}"
+                )
+        if len(tables) > 1:
+            yield Problem("", f"must be of one table, not of {' and '.join(tables)}")
+        case_id = self.by_name.get("case_id")
+        if case_id is not None and not isinstance(case_id.type, _HOLD_IDS):
+            yield Problem("case_id", f"must be text, an Integer or a Uuid, not {case_id.type!r}")
+
+    @property
+    def table(self) -> Any:  # noqa: ANN401 - a table, as `no_table` has seen
+        return cast("sa.Column[Any]", self.by_name["case_id"]).table
 
     # --- predicates ---------------------------------------------------------------
 
@@ -411,7 +460,7 @@ class _Columns:
             terms.append(sa.or_(sa.and_(settled.is_(None), settled_at.is_(None)), settled_at >= entered_at))
             terms.append(sa.or_(settled.is_not(None), settled_at.is_(None)))
         if "stay" in self.by_name:
-            terms.append(self.by_name["stay"] >= 1)
+            terms.append(sa.func.coalesce(self.by_name["stay"], 1) >= 1)
         # What compares with NULL is neither right nor wrong, and has to be refused.
         return sa.and_(self.ours(workflow), sa.case((sa.and_(*terms), 0), else_=1) == 1)
 
@@ -440,12 +489,23 @@ class _Columns:
             )
         if isinstance(kind, sa.Enum) and kind.enum_class is not None:
             return _member(cast("Iterable[Enum]", kind.enum_class), name, value)
-        if name == "case_id" and isinstance(value, str) and isinstance(kind, (sa.Integer, sa.Uuid)):
-            return kind.python_type(value)
+        if name in _PEOPLE and isinstance(value, str) and isinstance(kind, (sa.Integer, sa.Uuid)):
+            try:
+                return kind.python_type(value)
+            except ValueError:
+                problem = Problem(name, f"the column holds {kind!r}, not {shown(value)}")
+                raise CaseDataError("columns", [problem]) from None
         return value
 
     def row(self, case: Case, but: Container[str] = ()) -> dict[str, object]:
         """A case as what its columns take, by the design's names, ``but`` some."""
+        lost = [
+            Problem(name, f"there is no column for it, only null(): {shown(getattr(case, name))}")
+            for name in self.by_name
+            if name not in self.keys and name != "revision" and getattr(case, name) is not None
+        ]
+        if lost:
+            raise CaseDataError(f"case {case.id!r}", lost)
         return {
             name: self.bound(name, case.id if name == "case_id" else getattr(case, name))
             for name in self.keys
@@ -455,8 +515,7 @@ class _Columns:
     def case(self, row: Mapping[str, object]) -> Case:
         """The case that a row holds. Raises `CaseDataError` if it holds none."""
         fields = {name: row[name] for name in _FIELDS if row.get(name) is not None}
-        case_id = fields.pop("case_id")
-        case = Case.from_dict({"id": str(case_id), **fields})
+        case = Case.from_dict({"id": fields.pop("case_id", None), **fields})
         changed_at = row.get("changed_at")
         if isinstance(changed_at, datetime) and changed_at > case.changed_at:
             # Otherwise its history says so, which is stored elsewhere.
@@ -466,23 +525,23 @@ class _Columns:
     # --- statements ---------------------------------------------------------------
 
     def candidates(
-        self, session: Session | Connection, workflow: Workflow, now: datetime, page: int
+        self, session: Session | Connection, workflow: Workflow, now: datetime, limit: int | None
     ) -> Iterator[object]:
-        """The ids of the rows for which something is due, oldest first, read a page at a time."""
-        case_id, entered_at = self.by_name["case_id"], self.by_name["entered_at"]
-        statement = sa.select(case_id, entered_at).where(self.due(workflow, now))
-        statement = statement.order_by(entered_at, case_id).limit(page)
-        further: ColumnElement[bool] = sa.true()
-        while True:
-            rows = session.execute(statement.where(further)).all()
+        """The ids of the rows for which something is due, oldest first.
+
+        All of them only if the first so many did not do: some may be locked, or no cases.
+        """
+        self.refuse_autocommit(session)
+        case_id = self.by_name["case_id"]
+        statement = sa.select(case_id).where(self.due(workflow, now))
+        statement = statement.order_by(self.by_name["entered_at"], case_id)
+        tried: list[object] = [*session.execute(statement.limit(limit)).scalars()]
+        session.rollback()
+        yield from tried
+        if len(tried) == limit:
+            known, rest = set(tried), [*session.execute(statement).scalars()]
             session.rollback()
-            yield from (row[0] for row in rows)
-            if len(rows) < page:
-                return
-            last_id, last_entered = rows[-1]
-            further = sa.or_(
-                entered_at > last_entered, sa.and_(entered_at == last_entered, case_id > last_id)
-            )
+            yield from (another for another in rest if another not in known)
 
     def carry_out(
         self,
@@ -492,17 +551,58 @@ class _Columns:
         now: datetime,
         act: Callable[[Case, Action], object],
     ) -> Action | None:
-        """Settle what is due for one case; none if the row is locked, or nothing is due any more."""
+        """Settle what is due for one case; none if somebody else is at it, or nothing is due any more."""
         row = self.read(session, case_id, lock=True, skip_locked=True)
         if row is None:
             return None
         before = self.case(row)
         action = next(workflow.due([before], now=now), None)
-        if action is not None:
-            after = workflow.settle(before, action, at=max(now, before.changed_at))
+        if action is None:
+            return None
+        after = workflow.settle(before, action, at=max(now, before.changed_at))
+        try:
             self.store(session, before, after, cast("int | None", row.get("revision")))
-            act(after, action)
+        except CaseChanged:
+            session.rollback()
+            if self.read(session, case_id, lock=False, skip_locked=False) != row:
+                return None  # a reply has won: the next sweep finds whatever it is now
+            message = "the database does not find the row by what it has just read from it"
+            raise CaseDataError(f"case {before.id!r}", [Problem("columns", message)]) from None
+        transaction = session.get_transaction()
+        act(after, action)
+        if transaction is None or not transaction.is_active or session.get_transaction() is not transaction:
+            message = "has ended the transaction that settles the case; use session.begin_nested() within it"
+            raise CaseDataError(f"case {before.id!r}", [Problem("act", message)])
         return action
+
+    def is_lost(self, session: Session | Connection, error: Exception) -> bool:
+        """Whether the database is gone, and not only this one case in trouble."""
+        if not isinstance(error, DBAPIError):
+            return False
+        if error.connection_invalidated:
+            return True
+        # A session connects anew for each case; where it cannot, no connection has become invalid.
+        session.rollback()
+        try:
+            self.connection(session).execute(sa.select(1))
+        except DBAPIError:
+            return True
+        session.rollback()
+        return False
+
+    def connection(self, session: Session | Connection) -> Connection:
+        """The connection in which the session speaks of this table."""
+        if isinstance(session, sa.Connection):
+            return session
+        return session.connection(bind_arguments={"clause": self.table})
+
+    def refuse_autocommit(self, session: Session | Connection) -> None:
+        """Raise `CaseDataError` where settling and acting would not be one transaction."""
+        connection: Any = self.connection(session)
+        if connection._is_autocommit_isolation():  # noqa: SLF001 - SQLAlchemy has no other word for it
+            session.rollback()
+            message = "commits each statement by itself (AUTOCOMMIT): give it one with transactions"
+            raise CaseDataError("sweep", [Problem("session", message)])
 
     def read(
         self, session: Session | Connection, case_id: object, *, lock: bool, skip_locked: bool
@@ -514,23 +614,32 @@ class _Columns:
                 statement = statement.with_for_update(skip_locked=skip_locked)
             self.statements[lock, skip_locked] = statement
         _flush(session)
-        row = session.execute(statement, {_ID: self.bound("case_id", case_id)}).one_or_none()
+        try:
+            known = self.bound("case_id", case_id)
+        except CaseDataError:
+            return None
+        rows = session.execute(statement, {_ID: known}).all()
+        if len(rows) > 1:
+            raise CaseDataError(f"case {str(case_id)!r}", [Problem("case_id", f"stands in {len(rows)} rows")])
         return (
             None
-            if row is None
+            if not rows
             else {
                 name: value if name in self.plain else _read(name, value)
-                for name, value in zip(self.by_name, row, strict=True)
+                for name, value in zip(self.by_name, rows[0], strict=True)
             }
         )
 
     def store(self, session: Session | Connection, before: Case, after: Case, revision: int | None) -> None:
+        if before.id != after.id:
+            raise CaseDataError(f"case {before.id!r}", [Problem("after", f"is another case: {after.id!r}")])
         guards: dict[str, object] = {name: getattr(before, name) for name in _GUARDED if name in self.keys}
-        guards["entered_at"] = before.entered_at
-        if "changed_at" in self.keys:
-            guards["changed_at"] = before.changed_at
-        if revision is not None and "revision" in self.keys:
+        if revision is not None:
             guards["revision"] = revision
+        else:
+            # Instants come last: text that means the same one may look different.
+            guards |= {"changed_at": before.changed_at} if "changed_at" in self.keys else {}
+            guards |= {} if "stay" in self.keys else {"entered_at": before.entered_at}
         values = {
             f"{_WAS}{name}": self.bound(name, value) for name, value in guards.items() if value is not None
         }
@@ -543,6 +652,21 @@ class _Columns:
         _flush(session)
         if cast("sa.CursorResult[Any]", session.execute(statement, values)).rowcount != 1:
             raise CaseChanged(before.id)
+        self.expire(session, before.id)
+
+    def expire(self, session: Session | Connection, case_id: str) -> None:
+        """An object of this row that the session knows is to be read again: it was written past it."""
+        if self.has_identity() and not isinstance(session, sa.Connection):
+            key = self.mapper.identity_key_from_primary_key((self.bound("case_id", case_id),))
+            known = session.identity_map.get(key)
+            if known is not None:
+                session.expire(known)
+
+    def has_identity(self) -> bool:
+        """Whether rows are objects, known by the id of their case."""
+        return self.mapper is not None and [column.name for column in self.mapper.primary_key] == [
+            cast("sa.Column[Any]", self.by_name["case_id"]).name
+        ]
 
     def update(self, guards: Mapping[str, object]) -> sa.Update:
         """The statement that stores a case, if it still stands where the guards say."""
@@ -552,9 +676,10 @@ class _Columns:
             was: sa.BindParameter[Any] = sa.bindparam(f"{_WAS}{name}")
             if value is None:
                 terms.append(column.is_(None))
+            elif name == "stay":
+                terms.append(sa.func.coalesce(column, 1) == was)
             elif name == "entered_at":
-                # Who enters later is somebody else; text that means the same instant may look different.
-                terms.append(column <= was)
+                terms.append(column <= was)  # whoever enters later is somebody else
             elif name == "changed_at":
                 terms.append(sa.or_(column.is_(None), column <= was))
             else:
@@ -565,9 +690,8 @@ class _Columns:
             if name not in (*_FIXED, "revision")
         }
         if "revision" in self.keys:
-            changes[self.by_name["revision"]] = self.by_name["revision"] + 1
-        table = cast("sa.Column[Any]", self.by_name["case_id"]).table
-        return sa.update(table).where(*terms).values(changes)
+            changes[self.by_name["revision"]] = sa.func.coalesce(self.by_name["revision"], 0) + 1
+        return sa.update(self.table).where(*terms).values(changes)
 
 
 def _flush(session: Session | Connection) -> None:
@@ -583,6 +707,8 @@ def _read(name: str, value: object) -> object:
             return _EPOCH + value * _MICROSECOND
         if isinstance(value, datetime):
             return instant(value if value.tzinfo else value.replace(tzinfo=UTC), name)
+    if name in _PEOPLE and value is not None:
+        return str(value)
     return value.value if isinstance(value, Enum) else value
 
 
@@ -595,8 +721,10 @@ def _member(members: Iterable[Enum], name: str, value: object) -> Enum:
     return by_value[value]
 
 
-def _given(columns: Columns) -> tuple[dict[str, ColumnElement[Any]], dict[str, str]]:
-    """The columns by name, and the keys by which a new row is given their values."""
+def _given(
+    columns: Columns,
+) -> tuple[dict[str, ColumnElement[Any]], dict[str, str], Any]:
+    """The columns by name, the keys by which a new row is given their values, and what they are mapped to."""
     entity: Any = None if isinstance(columns, Mapping) else sa.inspect(columns, raiseerr=False)
     found: Mapping[str, Any]
     if isinstance(columns, Mapping):
@@ -611,6 +739,7 @@ def _given(columns: Columns) -> tuple[dict[str, ColumnElement[Any]], dict[str, s
         message = f"must be a mapped class, a Table, or a mapping from names to columns, not {shown(columns)}"
         raise CaseDataError("columns", [Problem("", message)])
     problems: list[Problem] = []
+    mapper: Any = None
     given: dict[str, ColumnElement[Any]] = {}
     keys: dict[str, str] = {}
     for name, column in found.items():
@@ -618,7 +747,9 @@ def _given(columns: Columns) -> tuple[dict[str, ColumnElement[Any]], dict[str, s
             message = f"unknown name{nearest(name, _NAMES)} (there are: {one_of(_NAMES)})"
             problems.append(Problem(key_text(name), message))
             continue
-        element: Any = column.expression if isinstance(column, _ATTRIBUTE) else column
+        element: Any = column
+        if isinstance(column, _ATTRIBUTE):
+            element, mapper = column.expression, column.parent.mapper
         if not isinstance(element, sa.ColumnElement):
             problems.append(Problem(name, f"must be a column, not {shown(column)}"))
             continue
@@ -626,4 +757,4 @@ def _given(columns: Columns) -> tuple[dict[str, ColumnElement[Any]], dict[str, s
         keys[name] = cast("str", getattr(column, "key", name)) if isinstance(columns, Mapping) else name
     if problems:
         raise CaseDataError("columns", problems)
-    return given, keys
+    return given, keys, mapper
