@@ -17,7 +17,13 @@ import sqlalchemy as sa
 
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlalchemy.orm import DeclarativeBase, Mapped, Session, aliased, mapped_column
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    Mapped,
+    Session,
+    aliased,
+    mapped_column,
+)
 from sqlalchemy.pool import StaticPool
 
 from builders import DAY, MONDAY, TICK, case_in
@@ -33,7 +39,6 @@ from casestate import (
     load_policy,
     policies,
 )
-from casestate import sql as room
 from casestate.sql import CaseChanged, SweepStopped, due_where, load, rejects_where, store, sweep, values
 from casestate.testing import strategies
 
@@ -62,7 +67,7 @@ def table_of(instants: Any = sa.DateTime, *, without: Iterable[str] = ()) -> sa.
 
 @contextmanager
 def database(
-    table: sa.Table, cases: Iterable[Case] = (), *, url: str = "sqlite://", **options: Any
+    table: sa.Table, cases: Iterable[Case] = (), *, url: str = "sqlite://", **options: str
 ) -> Iterator[sa.Engine]:
     """An SQLite database, in memory if nothing else is said, that holds the cases."""
     engine = sa.create_engine(url, poolclass=StaticPool if url == "sqlite://" else None, **options)
@@ -450,12 +455,10 @@ def test_a_revision_that_is_not_the_present_one_is_not_stored_over() -> None:
 def test_without_a_revision_column_there_is_no_revision_to_compare() -> None:
     table = table_of(without=["revision"])
     with database(table, [case_in(ASKED)]) as engine, engine.connect() as connection:
-        for ask in (
-            lambda: load(connection, table, "C-1042", revision=1),
-            lambda: store(connection, table, case_in(ASKED), case_in(ASKED), revision=1),
-        ):
-            with pytest.raises(CaseDataError, match="revision: no such column"):
-                ask()
+        with pytest.raises(CaseDataError, match="revision: no such column"):
+            load(connection, table, "C-1042", revision=1)
+        with pytest.raises(CaseDataError, match="revision: no such column"):
+            store(connection, table, case_in(ASKED), case_in(ASKED), revision=1)
 
 
 def test_a_case_that_is_brought_under_another_policy_is_stored_under_it() -> None:
@@ -658,6 +661,282 @@ def test_a_connection_that_is_lost_stops_the_sweep_and_says_what_was_settled() -
         assert [action.case_id for action in stopped.value.settled] == ["C-0000"]
         assert failed == []
         assert isinstance(stopped.value, CasestateError)
+
+
+# --- what must never be silent ----------------------------------------------------
+
+
+def test_a_row_that_the_database_cannot_find_again_is_an_error_and_keeps_nobody_waiting() -> None:
+    """Instants in another format, in a table that counts no stays: nothing else would ever say so."""
+    desk, table = desk_of(), table_of(without=["stay", "revision", "changed_at"])
+    cases = numbered(case_in(ASKED, MONDAY - days * DAY) for days in (2, 1))
+    failed: list[str] = []
+    with database(table, cases) as engine:
+        with engine.begin() as connection:
+            connection.execute(
+                sa.text("UPDATE cases SET entered_at = '2026-02-01T09:00:00' WHERE case_id = 'C-0000'")
+            )
+        with engine.connect() as connection:
+            done = sweep(
+                connection, desk, table, nothing, limit=1, on_error=lambda _, error: failed.append(str(error))
+            )
+    assert [action.case_id for action in done] == ["C-0001"]
+    assert failed == [
+        "case 'C-0000': columns: the database does not find the row by what it has just read from it"
+    ]
+
+
+def test_where_stays_are_counted_instants_may_be_written_in_any_format() -> None:
+    desk, table = desk_of(), table_of(without=["changed_at"])
+    with database(table, [case_in(ASKED)]) as engine:
+        with engine.begin() as connection:
+            connection.execute(
+                sa.text("UPDATE cases SET entered_at = '2026-02-01T09:00:00', stay = NULL, revision = NULL")
+            )
+        assert ids(engine, table, rejects_where(desk, table)) == set()
+        with engine.connect() as connection:
+            assert [action.stay for action in sweep(connection, desk, table, nothing)] == [1]
+        assert rows(engine, table)["C-1042"]["revision"] == 1
+
+
+def test_an_instant_that_cannot_be_read_fails_its_own_case_only() -> None:
+    desk, table = desk_of(), table_of()
+    cases = numbered(case_in(ASKED, MONDAY - days * DAY) for days in (2, 1))
+    failed: list[object] = []
+    with database(table, cases) as engine:
+        with engine.begin() as connection:
+            connection.execute(sa.text("UPDATE cases SET entered_at = '' WHERE case_id = 'C-0000'"))
+        with engine.connect() as connection:
+            done = sweep(connection, desk, table, nothing, on_error=lambda case_id, _: failed.append(case_id))
+    assert (failed, [action.case_id for action in done]) == (["C-0000"], ["C-0001"])
+
+
+def test_where_everybody_in_front_fails_those_behind_come_all_the_same() -> None:
+    desk, table = desk_of(), table_of()
+    cases = numbered(case_in(ASKED, MONDAY - (9 - number) * DAY) for number in range(9))
+    failed: list[object] = []
+
+    def act(_: Case, action: Action) -> None:
+        if action.case_id < "C-0005":
+            raise LookupError(action.case_id)
+
+    with database(table, cases) as engine, engine.connect() as connection:
+        done = sweep(
+            connection, desk, table, act, limit=2, on_error=lambda case_id, _: failed.append(case_id)
+        )
+    assert failed == [f"C-000{number}" for number in range(5)]
+    assert [action.case_id for action in done] == ["C-0005", "C-0006"]
+
+
+@pytest.mark.parametrize("end", ["commit", "rollback", "close"])
+def test_an_act_that_ends_the_transaction_is_told_so(end: str) -> None:
+    desk, table = desk_of(), table_of()
+    with database(table, [case_in(ASKED)]) as engine, Session(engine) as session:
+        with pytest.raises(CaseDataError, match=r"act: has ended the transaction[^$]*begin_nested\(\)"):
+            sweep(session, desk, table, lambda *_: getattr(session, end)())
+        settled = rows(engine, table)["C-1042"]["settled"]
+        assert settled == ("remind_customer" if end == "commit" else None)
+
+
+def test_an_act_may_have_savepoints_of_its_own() -> None:
+    desk, table = desk_of(), table_of()
+    with database(table, [case_in(ASKED)]) as engine, Session(engine) as mine:
+
+        def act(_: Case, __: Action) -> None:
+            nested = mine.begin_nested()
+            mine.execute(sa.update(table).values(assignee="nobody"))
+            nested.rollback()
+
+        assert len(sweep(mine, desk, table, act)) == 1
+        mine.rollback()
+        assert rows(engine, table)["C-1042"]["assignee"] is None
+
+
+def test_a_case_that_changed_in_the_hands_of_act_is_an_error_of_act() -> None:
+    desk, table = desk_of(), table_of()
+    failed: list[Exception] = []
+
+    def act(case: Case, _: Action) -> None:
+        raise CaseChanged(case.id)
+
+    with database(table, [case_in(ASKED)]) as engine, engine.connect() as connection:
+        sweep(connection, desk, table, act, on_error=lambda _, error: failed.append(error))
+    assert [type(error) for error in failed] == [CaseChanged]
+
+
+@pytest.mark.parametrize("how", ["engine", "options"])
+@pytest.mark.parametrize("make", [sa.Engine.connect, Session])
+def test_a_session_that_commits_each_statement_is_refused(
+    how: str, make: Callable[[sa.Engine], sa.Connection | Session]
+) -> None:
+    desk, table = desk_of(), table_of()
+    options = {"isolation_level": "AUTOCOMMIT"}
+    with database(table, [case_in(ASKED)], **(options if how == "engine" else {})) as engine:
+        with make(engine.execution_options(**({} if how == "engine" else options))) as session:
+            with pytest.raises(CaseDataError, match="session: commits each statement by itself"):
+                sweep(session, desk, table, nothing)
+            assert not session.in_transaction()
+        assert rows(engine, table)["C-1042"]["settled"] is None
+
+
+def test_a_session_within_a_transaction_is_refused_unless_it_keeps_to_savepoints() -> None:
+    desk, table = desk_of(), table_of()
+    with database(table, [case_in(ASKED)]) as engine, engine.connect() as outer:
+        transaction = outer.begin()
+        with (
+            Session(outer) as session,
+            pytest.raises(CaseDataError, match="session: has a transaction under way"),
+        ):
+            sweep(session, desk, table, nothing)
+        with Session(outer, join_transaction_mode="create_savepoint") as session:
+            assert len(sweep(session, desk, table, nothing)) == 1
+        transaction.rollback()
+        assert rows(engine, table)["C-1042"]["settled"] is None
+
+
+def test_whoever_was_overtaken_by_another_transaction_comes_next_time() -> None:
+    desk, table = desk_of(), table_of()
+
+    class SerializationError(Exception):
+        sqlstate = "40001"
+
+    def act(_: Case, __: Action) -> None:
+        raise sa.exc.OperationalError("COMMIT", {}, SerializationError())
+
+    with database(table, [case_in(ASKED)]) as engine, engine.connect() as connection:
+        assert sweep(connection, desk, table, act) == []
+        assert len(sweep(connection, desk, table, nothing)) == 1
+
+
+def test_what_on_error_writes_with_the_same_session_is_not_kept_by_chance() -> None:
+    desk, table = desk_of(), table_of()
+
+    def act(_: Case, action: Action) -> None:
+        if action.case_id == "C-0000":
+            raise LookupError
+
+    def on_error(*_: object) -> None:
+        connection.execute(sa.update(table).values(assignee="somebody"))
+
+    cases = numbered(case_in(ASKED, MONDAY - days * DAY) for days in (2, 1))
+    with database(table, cases) as engine:
+        with engine.connect() as connection:
+            sweep(connection, desk, table, act, on_error=on_error)
+        assert {row["assignee"] for row in rows(engine, table).values()} == {None}
+
+
+# --- tables of other shapes -----------------------------------------------------------
+
+
+def test_columns_that_cannot_be_written_to_are_good_for_asking_only() -> None:
+    desk, table = desk_of(), table_of()
+    expression: sa.ColumnElement[Any]
+    for expression in (table.c.status.label("status"), sa.func.lower(table.c.status), sa.column("status")):
+        columns: dict[str, sa.ColumnElement[Any]] = {**table.c, "status": expression}
+        with database(table, [case_in(ASKED)]) as engine, engine.connect() as connection:
+            assert ids(engine, table, due_where(desk, {**columns, "status": table.c.status})) == {"C-1042"}
+            with pytest.raises(CaseDataError, match="status: must be a column of a table, to be written to"):
+                sweep(connection, desk, columns, nothing)
+
+
+def test_cases_are_written_to_one_table_under_ids_that_are_text_or_numbers() -> None:
+    table, other = table_of(), sa.Table("people", sa.MetaData(), sa.Column("assignee", sa.String))
+    with pytest.raises(CaseDataError, match="must be of one table, not of cases and people"):
+        values({**table.c, "assignee": other.c.assignee}, case_in(ASKED))
+    binary = sa.Table("binary", sa.MetaData(), sa.Column("id", sa.LargeBinary))
+    with pytest.raises(CaseDataError, match=r"case_id: must be text, an Integer or a Uuid, not LargeBinary"):
+        values({**table.c, "case_id": binary.c.id}, case_in(ASKED))
+
+
+def test_what_has_no_column_is_not_lost_in_silence() -> None:
+    table = table_of()
+    with pytest.raises(
+        CaseDataError, match=r"sub_status: there is no column for it, only null\(\): 'customer_input'"
+    ):
+        values({**table.c, "sub_status": sa.null()}, case_in(ASKED))
+    with pytest.raises(CaseDataError, match="settled_at: no such column"):
+        values(table_of(without=["settled_at"]), case_in(ASKED))
+
+
+def test_ids_of_people_and_of_other_cases_may_be_numbers_too() -> None:
+    numbers = sa.Table(
+        "numbers", sa.MetaData(), *(sa.Column(name, sa.Integer) for name in ("no", "owner", "origin"))
+    )
+    texts = table_of()
+    columns = {
+        **{name: texts.c[name] for name in ("status", "sub_status", "settled", "entered_at", "settled_at")}
+    }
+    table = sa.Table(
+        "mixed",
+        sa.MetaData(),
+        *(sa.Column(column.name, column.type) for column in columns.values()),
+        *(sa.Column(column.name, column.type) for column in numbers.c),
+    )
+    mapping = {
+        **{name: table.c[name] for name in columns},
+        "case_id": table.c.no,
+        "assignee": table.c.owner,
+        "cloned_from": table.c.origin,
+    }
+    case = case_in(ASKED, id="7", assignee="12", cloned_from="3")
+    engine = sa.create_engine("sqlite://", poolclass=StaticPool)
+    table.create(engine)
+    with engine.connect() as connection:
+        connection.execute(sa.insert(table).values(**values(mapping, case)))
+        assert load(connection, mapping, "7") == case
+        assert load(connection, mapping, "C-7") is None
+        with pytest.raises(CaseDataError, match=r"assignee: the column holds Integer\(\), not 'mira'"):
+            values(mapping, attrs.evolve(case, assignee="mira"))
+        connection.execute(sa.insert(table).values(**values(mapping, case)))
+        with pytest.raises(CaseDataError, match="case '7': case_id: stands in 2 rows"):
+            load(connection, mapping, "7")
+    engine.dispose()
+
+
+def test_objects_that_the_session_knows_are_read_again_after_they_were_written_past(session: Session) -> None:
+    session.add(Plain(**values(Plain, case_in(ASKED, id="7"))))
+    session.commit()
+    known = session.get_one(Plain, 7)
+    assert known.status == "pending"
+    for columns in (Plain, {name: getattr(Plain, name) for name in NAMES}):
+        before = load(session, columns, 7)
+        assert before is not None
+        store(
+            session,
+            columns,
+            before,
+            desk_of().apply(before, "start" if columns is Plain else "close", by="agent"),
+        )
+        assert known.status == ("in_progress" if columns is Plain else "closed")
+
+
+NAMES = ("id", "status", "sub_status", "entered_at", "settled", "settled_at")
+
+
+def test_one_case_is_not_stored_over_another() -> None:
+    table = table_of()
+    with (
+        database(table, [case_in(ASKED)]) as engine,
+        engine.connect() as connection,
+        pytest.raises(CaseDataError, match="after: is another case: 'C-1'"),
+    ):
+        store(connection, table, case_in(ASKED), case_in(ASKED, id="C-1"))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"workflow": policies.SUB_STATUS}, "workflow: must be a Workflow, not Policy"),
+        ({"session": "sqlite://"}, "session: must be a Session or a Connection, not 'sqlite://'"),
+        ({"act": None}, "act: must be something to call with a case and an action, not None"),
+    ],
+)
+def test_what_is_no_argument_of_a_sweep_is_refused(wrong: Mapping[str, Any], message: str) -> None:
+    table = table_of()
+    with database(table) as engine, engine.connect() as connection:
+        given = {"session": connection, "workflow": desk_of(), "columns": table, "act": nothing, **wrong}
+        with pytest.raises(CasestateError, match=message):
+            sweep(**given)
 
 
 def test_the_errors_of_the_room_survive_pickling() -> None:

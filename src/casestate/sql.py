@@ -19,8 +19,9 @@ of any name.
 
 An instant is a ``DateTime(timezone=True)``; a ``DateTime`` that holds UTC, bound without a zone
 (a database would else read it in the zone of its session); or an `Integer` of microseconds
-since 1970. A `TypeDecorator` is given aware datetimes and may return them. A table
-without sub-statuses says so in a mapping: ``"sub_status": null()``.
+since 1970 (a plain ``Integer`` is too small for that in most databases). A `TypeDecorator` is given
+aware datetimes and may return them. A table without sub-statuses says so in a mapping:
+``"sub_status": null()``. Cases are written to one table; what is only asked may be any expression.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ if find_spec("sqlalchemy") is None:
 import sqlalchemy as sa
 
 from sqlalchemy.exc import DBAPIError
-from sqlalchemy.orm import Mapper, QueryableAttribute, Session, scoped_session
+from sqlalchemy.orm import Mapper, QueryableAttribute, Session
 from sqlalchemy.orm.util import AliasedInsp
 
 from casestate.case import Case
@@ -175,11 +176,12 @@ def due_where(workflow: Workflow, columns: Columns, *, now: datetime | None = No
 
 
 def rejects_where(workflow: Workflow, columns: Columns) -> ColumnElement[bool]:
-    """The predicate of the rows that the workflow refuses to evaluate.
+    """The predicate of the rows whose state, settled timer, stay or instants the workflow refuses.
 
     No sweep finds a row whose state or settled timer the policy does not know, after a typing
     error or a policy that has lost a state. Ask for them once a day, and after a policy has
-    changed: that reads the whole table, or its index.
+    changed: that reads the whole table. Rows of a policy that nobody runs are nobody's: look for
+    them by ``policy NOT IN``.
 
     Raises `CaseDataError` as `due_where` does.
     """
@@ -214,7 +216,7 @@ def load(
     skip_locked: bool = False,
     revision: int | None = None,
 ) -> Case | None:
-    """The case with this id, without its history; none if there is none.
+    """The case with this id, without its history and its clones; none if there is none.
 
     With ``lock`` the row stays locked until the transaction ends, where the database can;
     with ``skip_locked`` a row that somebody else has locked counts as none. ``revision`` is the
@@ -275,10 +277,12 @@ def sweep(
     sweep finds again.
 
     At most ``limit`` cases are settled. If a row is no case, or ``act`` raises, that case is
-    rolled back and the error raised; with ``on_error(case_id, error)`` the sweep goes on.
+    rolled back and the error raised; with ``on_error(case_id, error)`` the sweep goes on. What
+    ``on_error`` writes with this session is rolled back as well.
 
     Returns the actions that were settled. Raises `CaseDataError` for columns, a ``limit`` or a
-    session that cannot be; `SweepStopped` if the connection is lost, with what had been settled.
+    session that cannot be, `NaiveTimeError` or `InstantError` for ``now``; `SweepStopped` if the
+    connection is lost, with what had been settled.
     """
     found = _Columns.of_table(columns)
     _check(workflow)
@@ -325,7 +329,7 @@ def _check_sweep(session: Session | Connection, act: object, limit: object) -> N
         )
     if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 1):
         problems.append(Problem("limit", f"must be a whole number from 1 on, not {shown(limit)}"))
-    if not isinstance(session, (sa.Connection, Session, scoped_session)):
+    if not isinstance(session, (sa.Connection, Session)):
         message = f"must be a Session or a Connection, not {shown(session)}; an AsyncSession has run_sync"
         problems.append(Problem("session", message))
     elif session.in_transaction() or _is_within(session):
@@ -335,15 +339,11 @@ def _check_sweep(session: Session | Connection, act: object, limit: object) -> N
         raise CaseDataError("sweep", problems)
 
 
-def _is_within(session: Session | scoped_session[Session] | Connection) -> bool:
+def _is_within(session: Session | Connection) -> bool:
     """Whether what the session commits and rolls back is part of a transaction around it."""
-    inner: Any = session() if isinstance(session, scoped_session) else session
-    bind: Any = getattr(inner, "bind", None)
-    return (
-        isinstance(bind, sa.Connection)
-        and bind.in_transaction()
-        and inner.join_transaction_mode != "create_savepoint"
-    )
+    if isinstance(session, sa.Connection) or session.join_transaction_mode == "create_savepoint":
+        return False
+    return isinstance(session.bind, sa.Connection) and session.bind.in_transaction()
 
 
 def _is_overtaken(error: Exception) -> bool:
@@ -387,8 +387,7 @@ class _Columns:
         self.plain = {
             name
             for name, column in self.by_name.items()
-            if name not in ("case_id", *_INSTANTS)
-            and isinstance(column.type, (sa.String, sa.Integer))
+            if isinstance(column.type, sa.Integer if name in ("stay", "revision") else sa.String)
             and not isinstance(column.type, sa.Enum)
         }
         """Those that hold what a case holds, as it is."""
@@ -571,7 +570,9 @@ class _Columns:
         transaction = session.get_transaction()
         act(after, action)
         if transaction is None or not transaction.is_active or session.get_transaction() is not transaction:
-            message = "has ended the transaction that settles the case; use session.begin_nested() within it"
+            message = (
+                "has ended the transaction of its case; what may fail belongs into session.begin_nested()"
+            )
             raise CaseDataError(f"case {before.id!r}", [Problem("act", message)])
         return action
 
