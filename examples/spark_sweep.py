@@ -4,9 +4,9 @@ On this machine, with two threads (`pip install 'casestate[frames]' pyspark`, an
 
     python examples/spark_sweep.py cases.parquet due --now 2026-11-20T12:00:00Z
 
-and on a cluster, unchanged: ``spark-submit spark_sweep.py hdfs:///cases hdfs:///due``. What is due stands in one folder
-for each kind of action (``due/kind=close``), as Parquet or, with ``--form json``, as JSON Lines. Send, close and settle from
-there; ``key`` is the idempotency key.
+and on a cluster, unchanged: ``spark-submit spark_sweep.py hdfs:///cases hdfs:///due``. What is due
+stands in one folder for each kind of action (``due/kind=close``), as Parquet or, with ``--form json``,
+as JSON Lines. Send, close and settle from there; ``key`` is the idempotency key.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Parquet on the command line: the same output as the same cases as JSON Lines, and what is wrong with a file."""
+"""Parquet on the command line: the output that cases get as JSON Lines, and what is wrong with a file."""
 
 from __future__ import annotations
 
@@ -8,15 +8,16 @@ import subprocess
 import sys
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import polars as pl
 import pytest
+import tomli_w
 
 from hypothesis import HealthCheck, given, settings
 
-from frame_rows import EPOCH, SCHEMA, TWISTS, Row, micros, polars_frame, situations
-from test_cli import NOW, command, in_a_shell, run
+from frame_rows import SCHEMA, TWISTS, Row, micros, polars_frame, situations
+from test_cli import NOW, run
 
 
 if TYPE_CHECKING:
@@ -101,10 +102,7 @@ def test_whatever_is_in_it(tmp_path: Path, situation: tuple[Policy, list[Row], d
         one["case_id"] = one["case_id"] and f"{one['case_id']}-{number}"
     parquet, lines = written(tmp_path, *cells)
     file = tmp_path / "policy.toml"
-    file.write_text("", encoding="utf-8")
-    from casestate.cli import _toml  # noqa: PLC0415, PLC2701 - the same text that `show` prints
-
-    file.write_text(_toml(policy), encoding="utf-8")
+    file.write_text(tomli_w.dumps(policy.to_dict()), encoding="utf-8")
     arguments = ("--policy", file, "--now", now.isoformat(), "--format", "jsonl")
     results = [told(run("due", path, *arguments), path) for path in (parquet, lines)]
     assert results[0] == results[1]
@@ -139,7 +137,7 @@ def test_a_history_is_read_by_explain(tmp_path: Path) -> None:
     }
     cells["settled_at"] = AT
     parquet, lines = tmp_path / "cases.parquet", tmp_path / "cases.jsonl"
-    pl.DataFrame([cells], {"history": None, **SCHEMA}).write_parquet(parquet)  # type: ignore[dict-item]
+    pl.DataFrame([cells], {"history": None, **SCHEMA}).write_parquet(parquet)
     lines.write_text(json.dumps(cells, default=datetime.isoformat), encoding="utf-8")
     results = [told(run("explain", file, "--id", "C-1", now=True), file) for file in (parquet, lines)]
     assert results[0] == results[1]
@@ -246,5 +244,6 @@ def test_without_the_extra_one_line_says_what_to_install(tmp_path: Path, package
         check=False,
         timeout=60,
     ).stderr == (
-        f"{parquet}: reading Parquet needs the frames extra: pip install 'casestate[frames]' ({package} is not there)\n"
+        f"{parquet}: reading Parquet needs the frames extra: pip install 'casestate[frames]' "
+        f"({package} is not there)\n"
     )

@@ -1,4 +1,4 @@
-"""Frames on the engines that clusters run: the same answers on Spark, in a session far from UTC, and on Dask."""
+"""Frames on the engines of clusters: the same answers on Spark, in a session far from UTC, and on Dask."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import sys
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 import pytest
@@ -136,7 +136,7 @@ def test_the_spark_example_writes_what_is_due(cases: Path, tmp_path: Path, form:
     due = tmp_path / "due"
     assert example("spark_sweep.py", cases, due, "--form", form) == WRITTEN
     assert {folder.name for folder in due.glob("kind=*")} == {"kind=close", "kind=notify"}
-    read = {"parquet": pl.read_parquet, "json": pl.read_ndjson}[form]
+    read: Any = {"parquet": pl.read_parquet, "json": pl.read_ndjson}[form]
     keys = [key for file in due.glob(f"kind=*/*.{form}") for key in read(file)["key"]]
     assert sorted(keys) == ["C-1:2:close_pending", "C-2:2:notify_reopened"]
 

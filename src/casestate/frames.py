@@ -17,8 +17,8 @@ stay in Python, so there is one definition of due.
 ``policy``                   text; if it is there, only rows of this policy or of none are meant
 ===========================  ======================================================================
 
-Instants are ``Datetime("us", "UTC")``, or ``Int64`` microseconds since 1970, all of them in one form. On DuckDB
-and Spark a ``TIMESTAMP WITH TIME ZONE`` is an instant whatever the zone of the session.
+Instants are ``Datetime("us", "UTC")``, or ``Int64`` microseconds since 1970, all of them in one form. On
+DuckDB and Spark a ``TIMESTAMP WITH TIME ZONE`` is an instant whatever the zone of the session.
 """
 
 from __future__ import annotations
@@ -51,8 +51,8 @@ from casestate.workflow import Workflow
 
 try:
     import narwhals.stable.v2 as nw
-except ImportError as error:
-    raise ImportError(
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(
         "casestate.frames needs narwhals: pip install 'casestate[frames]'", name="narwhals"
     ) from error
 
@@ -153,10 +153,10 @@ def rejects(
 ) -> Any:  # noqa: ANN401 - a frame of the same engine
     """The rows that are no cases of this workflow, and why, as a frame of the caller's own engine.
 
-    They are exactly those for which `Case` or `Workflow.due` would raise: a state or a settled timer that the
-    policy does not know, something missing, a ``settled_at`` before the stay began. To the caller's own columns
-    comes ``why``, which names each field and what is wrong with it. Rows of another policy are not
-    looked at. Lazy stays lazy, and the whole frame is read.
+    They are exactly those for which `Case` or `Workflow.due` would raise: a state or a settled timer that
+    the policy does not know, something missing, a ``settled_at`` before the stay began. To the caller's own
+    columns comes ``why``, which names each field and what is wrong with it. Rows of another policy are
+    not looked at. Lazy stays lazy, and the whole frame is read.
 
     Raises as `due` does, and `CaseDataError` for a frame that has a column ``why`` of its own.
     """
@@ -181,7 +181,7 @@ def worth_reading(
     now: datetime,
     columns: Mapping[str, str] | None = None,
 ) -> Any:  # noqa: ANN401 - a frame of the same engine
-    """The rows, whole, that a sweep of `Case` objects has to look at; the others are good, and nothing is due.
+    """The rows, whole, that a sweep of `Case` objects has to look at; the others are good and not due.
 
     ``workflows`` are found by the policy that a row names; by none for rows without one.
     """
@@ -195,7 +195,8 @@ def worth_reading(
             *of_case, *(wrong for wrong, _ in _of_state(fields, workflow)), ignore_nulls=False
         )
         mine = fields.is_missing("policy") if name is None else fields.is_one_of("policy", [name])
-        idle.append(_all(mine, ~bad, _not(_any(*_possible(fields, workflow, bounds)))))
+        possible = _any(*_possible(fields, workflow, bounds))
+        idle.append(_all(mine, ~bad, True if possible is False else ~_sure(cast("nw.Expr", possible))))
     return source.handed_back(
         found.filter(cast("nw.Expr", _not(_any(*idle)))).select(*source.schema), instants=False
     )
@@ -311,7 +312,7 @@ class _Source:
                 f"must be a dataframe (Polars, pandas, PyArrow, DuckDB, Dask or Spark), not {shown(frame)}"
             )
             raise CaseDataError("frame", [Problem("", message)]) from None
-        self.engine = found.implementation
+        self.engine = cast("nw.Implementation", found.implementation)
         self.eager = isinstance(found, nw.DataFrame)
         if self.engine in (nw.Implementation.IBIS, nw.Implementation.SQLFRAME):
             message = f"{self.engine.value} is not known here: hand over the frame of the engine below it"
@@ -412,7 +413,7 @@ class _Source:
             )
 
     def _is_instant(self, dtype: Any) -> bool:  # noqa: ANN401 - narwhals' types
-        """Whether a column holds datetimes that are instants: the zone of DuckDB and Spark is the session's."""
+        """Whether a column holds instants as datetimes: the zone of DuckDB and Spark is the session's."""
         if not isinstance(dtype, nw.Datetime) or dtype.time_unit != "us":
             return False
         return dtype.time_zone == "UTC" or (dtype.time_zone is not None and self.has_session)
@@ -444,7 +445,7 @@ class _Source:
     # --- what narwhals has no words for ---
 
     def with_micros(self, frame: _Frame, instants: Mapping[str, str]) -> _Frame:
-        """The frame with the ``instants`` (new column by old) as microseconds since 1970; null may be anything."""
+        """The frame with the ``instants`` (old by new column) as microseconds since 1970."""
         if self.in_micros:
             return frame.with_columns(**{new: nw.col(old) for new, old in instants.items()})
         native = nw.to_native(cast("Any", frame))
@@ -488,7 +489,7 @@ class _Source:
     def made(
         self, schema: Mapping[str, Any], rows: Sequence[Sequence[object]], *, small: bool = False
     ) -> _Frame:
-        """A frame of these rows in the caller's engine: on DuckDB and Spark, in the same connection or session."""
+        """A frame of these rows in the caller's engine, and in the same connection or session."""
         native = nw.to_native(cast("Any", self.frame))
         if self.engine.is_duckdb():
             # As a VALUES list that takes minutes.
@@ -572,12 +573,14 @@ _CASTS: Final[Mapping[str, Mapping[str, str]]] = {
     "pandas": {
         "text": "frame.astype({{{0}: 'str'}})",
         "stay": "frame.astype({{{0}: 'int64'}})",
-        "instant": "frame.assign(**{{{0}: pd.to_datetime(frame[{0}], utc=True).astype('datetime64[us, UTC]')}})",
+        "instant": "frame.assign(**{{{0}: "
+        "pd.to_datetime(frame[{0}], utc=True).astype('datetime64[us, UTC]')}})",
     },
     "dask": {
         "text": "frame.astype({{{0}: 'string'}})",
         "stay": "frame.astype({{{0}: 'int64'}})",
-        "instant": "frame.assign(**{{{0}: dd.to_datetime(frame[{0}], utc=True).astype('datetime64[us, UTC]')}})",
+        "instant": "frame.assign(**{{{0}: "
+        "dd.to_datetime(frame[{0}], utc=True).astype('datetime64[us, UTC]')}})",
     },
     "pyarrow": {
         "text": "frame.set_column(frame.column_names.index({0}), {0}, frame[{0}].cast('string'))",
@@ -688,7 +691,7 @@ def _key(status: str, sub_status: str | None, settled: str | None) -> str:
 
 
 _Condition: TypeAlias = "nw.Expr | bool"
-"""An expression that is true or false and never null; or what is so for every row."""
+"""An expression, true or false and mostly never null; or what is so for every row."""
 
 
 def _sure(condition: nw.Expr) -> nw.Expr:
@@ -731,10 +734,15 @@ class _Fields:
         return self.columns[name].is_null() if name in self.columns else True
 
     def is_one_of(self, name: str, values: Sequence[str]) -> _Condition:
+        found = self.may_be(name, values)
+        return found if isinstance(found, bool) else _sure(found)
+
+    def may_be(self, name: str, values: Sequence[str]) -> _Condition:
+        """The same, but null where the field is: a plain comparison, which a scan of Parquet understands."""
         if name not in self.columns or not values:
             return False
         column = self.columns[name]
-        return _sure(column == values[0] if len(values) == 1 else column.is_in(list(values)))
+        return column == values[0] if len(values) == 1 else column.is_in(list(values))
 
     def is_other_than(self, name: str, values: Sequence[str]) -> _Condition:
         """Whether it is there, and none of ``values``."""
@@ -753,7 +761,7 @@ class _Fields:
         return _all(self.is_one_of("status", [status]), within)
 
     def ours(self, workflow: Workflow, condition: nw.Expr) -> nw.Expr:
-        """The condition for rows of the workflow's policy or of none; those of an empty name are looked at too."""
+        """The condition for rows of the workflow's policy or of none; an empty name is looked at too."""
         if "policy" not in self.columns:
             return condition
         named = _sure(self.columns["policy"].is_in([workflow.policy.name, ""]))
@@ -761,7 +769,7 @@ class _Fields:
 
 
 def _of_case(fields: _Fields) -> Iterator[tuple[nw.Expr, nw.Expr]]:
-    """What `Case` refuses of a row whatever its policy, but for status and settled timer; and the sentences."""
+    """What `Case` refuses of a row, but for its status and settled timer; and the sentences."""
     texts = [name for name in ("case_id", "policy") if name in fields.columns]
     found: list[tuple[_Condition, str]] = [
         *((fields.is_missing(name), f"{name}: is missing") for name in ("case_id", "entered_at")),
@@ -884,36 +892,35 @@ def _bounds(cutoffs: Iterable[Cutoff], *, in_micros: bool) -> _Bounds:
 
 
 def _possible(fields: _Fields, workflow: Workflow, bounds: _Bounds) -> Iterator[_Condition]:
-    """Where something may be due, in as few comparisons as there are different bounds."""
+    """Where something may be due, in as few comparisons as there are bounds; false or null elsewhere."""
     groups: dict[tuple[Any, Any], list[str]] = {}
     apart: dict[tuple[str, Any, Any], list[str]] = {}
     for name, described in workflow.policy.statuses.items():
         states: list[tuple[str, str | None]] = [(name, sub) for sub in described.sub_statuses]
         states = states or [(name, None)]
-        here = {bounds.get(state, (None, None)) for state in states}
-        if len(here) == 1:
-            groups.setdefault(here.pop(), []).append(name)
+        of_states = {bounds.get(state, (None, None)) for state in states}
+        if len(of_states) == 1:
+            groups.setdefault(of_states.pop(), []).append(name)
             continue
         for state in states:
             apart.setdefault((name, *bounds.get(state, (None, None))), []).append(cast("str", state[1]))
     for (unsettled, settled), statuses in groups.items():
-        yield _all(fields.is_one_of("status", statuses), _by_entry(fields, unsettled, settled))
+        yield _all(fields.may_be("status", statuses), _by_entry(fields, unsettled, settled))
     for (name, unsettled, settled), subs in apart.items():
-        yield _all(fields.is_state(name, subs), _by_entry(fields, unsettled, settled))
+        here = _all(fields.may_be("status", [name]), fields.may_be("sub_status", subs))
+        yield _all(here, _by_entry(fields, unsettled, settled))
 
 
 def _by_entry(fields: _Fields, unsettled: Any, settled: Any) -> _Condition:  # noqa: ANN401 - instants
-    entered_at = fields.columns["entered_at"]
+    entered_at: Any = fields.columns["entered_at"]
     if unsettled is None and settled is None:
         return False
     if unsettled is None or settled is None or "settled" not in fields.columns or unsettled == settled:
-        return _sure(entered_at <= (settled if unsettled is None else unsettled))
-    is_settled = (
-        fields.columns["settled"].is_null() if unsettled > settled else ~fields.columns["settled"].is_null()
-    )
-    return _sure(entered_at <= min(unsettled, settled)) | (
-        is_settled & _sure(entered_at <= max(unsettled, settled))
-    )
+        return cast("nw.Expr", entered_at <= (settled if unsettled is None else unsettled))
+    kept = fields.columns["settled"].is_null()
+    later = kept if unsettled > settled else ~kept
+    early, late = entered_at <= min(unsettled, settled), entered_at <= max(unsettled, settled)
+    return cast("nw.Expr", early | (later & late))
 
 
 def _completed(found: _Frame, table: _Cutoffs) -> Iterator[tuple[object, ...]]:
