@@ -117,7 +117,7 @@ class OverHttp:
         deliver(self.desk.engine, self.desk.workflow, self.receive)
 
     def crash(self, now: datetime) -> None:
-        """The first letter goes out, and is not marked any more."""
+        """The first letter goes out and is not marked any more; the mailer is started again."""
 
         def dies(letter: Letter) -> None:
             self.receive(letter)
@@ -127,6 +127,7 @@ class OverHttp:
         self.desk.sweep()
         with suppress(PowerCutError):
             deliver(self.desk.engine, self.desk.workflow, dies)
+        deliver(self.desk.engine, self.desk.workflow, self.receive)
 
     def receive(self, letter: Letter) -> None:
         """The mail provider: it drops a key that it has seen."""
