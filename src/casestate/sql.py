@@ -244,11 +244,13 @@ def store(
 ) -> None:
     """Write ``after`` where ``before`` was loaded from, in the transaction that is under way.
 
-    The row must still be as it was: its ``revision``, if one is given (the one that whoever
-    decided has seen), and everything that the columns hold of ``before``. The history is
-    yours to store: ``after.history`` has the new entries.
+    The row must still be as it was: in the same state and stay, with the same settled timer,
+    previous state, assignee and policy, at this ``revision``, if one is given (the one that whoever
+    decided has seen), and without a later ``changed_at``. The history is yours to store:
+    ``after.history`` has the new entries.
 
-    Raises `CaseChanged` if somebody else was faster: load the case again and decide anew.
+    Raises `CaseChanged` if somebody else was faster (load the case again and decide anew),
+    `CaseDataError` for a value that has no column, another case, and columns as `due_where` does.
     """
     _Columns.of_table(columns, revision).store(session, before, after, revision)
 
