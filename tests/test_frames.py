@@ -489,6 +489,7 @@ def test_stay_and_what_has_been_settled_may_be_missing(engine: str, desk: Workfl
     ]
     short = polars_frame(rows).drop("stay", "settled", "settled_at", "policy")
     given = ENGINES[engine](short)
+    assert narwhals.from_native(frames.due(given, desk)).collect_schema()["stay"] == narwhals.Int64
     expected = by_objects([{**one, "stay": 1} for one in rows], desk, NOW)
     assert sorted(actions_of(frames.due(given, desk)), key=repr) == sorted(expected.actions, key=repr)
     assert rows_of(frames.rejects(given, desk)) == []

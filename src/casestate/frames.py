@@ -868,7 +868,7 @@ def _reached(source: _Source, table: _Cutoffs) -> _Frame:
     return joined.with_columns(
         entered_at=entered_at,
         settled_at=settled_at,
-        stay=nw.col("stay").cast(nw.Int64) if "stay" in columns else nw.lit(1),
+        stay=nw.col("stay").cast(nw.Int64) if "stay" in columns else nw.lit(1).cast(nw.Int64),
     )
 
 
