@@ -13,6 +13,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from hypothesis import given
+
 from casestate import (
     InstantError,
     ManualClock,
@@ -22,7 +24,8 @@ from casestate import (
     load_policy,
     utc_now,
 )
-from casestate.clock import format_instant, instant, parse_instant
+from casestate.clock import FIRST, LAST, format_instant, from_micros, instant, parse_instant, to_micros
+from casestate.testing import strategies
 
 
 if TYPE_CHECKING:
@@ -289,3 +292,15 @@ def test_a_workflow_refuses_what_its_clock_says_if_that_is_no_instant() -> None:
 def test_a_workflow_without_a_clock_asks_the_systems() -> None:
     assert inspect.signature(Workflow).parameters["clock"].default is utc_now
     assert Workflow(load_policy("sub-status")).open("C-1").entered_at.tzinfo is UTC
+
+
+@given(strategies.instants(extreme=True))
+def test_an_instant_is_a_number_of_microseconds_and_the_reverse(at: datetime) -> None:
+    assert from_micros(to_micros(at), "at") == at
+
+
+def test_numbers_beyond_the_ends_of_time_are_no_instants() -> None:
+    assert from_micros(1, "at") == datetime(1970, 1, 1, 0, 0, 0, 1, tzinfo=UTC)
+    for number in (to_micros(FIRST) - 1, to_micros(LAST) + 1, 1 << 80):
+        with pytest.raises(InstantError, match=f"entered_at: .* not {number}"):
+            from_micros(number, "entered_at")

@@ -13,10 +13,27 @@ from typing import Final
 from casestate.errors import InstantError, NaiveTimeError, TimeOrderError, shown
 
 
-__all__ = ["FIRST", "Clock", "ManualClock", "format_instant", "instant", "parse_instant", "utc_now"]
+__all__ = [
+    "EPOCH",
+    "FIRST",
+    "LAST",
+    "Clock",
+    "ManualClock",
+    "format_instant",
+    "from_micros",
+    "instant",
+    "parse_instant",
+    "to_micros",
+    "utc_now",
+]
 
 FIRST: Final = datetime.min.replace(tzinfo=UTC)
 """The first instant that there is."""
+LAST: Final = datetime.max.replace(tzinfo=UTC)
+"""The last instant that there is."""
+EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""The instant from which other systems count."""
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 Clock = Callable[[], datetime]
 """Anything that returns an aware datetime when called."""
@@ -69,6 +86,22 @@ def parse_instant(text: object, what: str) -> datetime:
 def format_instant(value: datetime) -> str:
     """Write an instant in UTC as ISO 8601 with a ``Z``, microseconds only if there are any."""
     return value.isoformat().replace("+00:00", "Z")
+
+
+def to_micros(value: datetime) -> int:
+    """An instant as microseconds since 1970."""
+    return (value - EPOCH) // _MICROSECOND
+
+
+def from_micros(number: int, what: str) -> datetime:
+    """The instant that is so many microseconds after 1970 began; ``what`` names the field.
+
+    Raises `InstantError` beyond the years 1 to 9999.
+    """
+    try:
+        return EPOCH + number * _MICROSECOND
+    except OverflowError:
+        raise InstantError(what, number) from None
 
 
 class ManualClock:

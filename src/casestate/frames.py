@@ -27,14 +27,13 @@ import json
 
 from collections.abc import Mapping
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
 from functools import reduce
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import attrs
 
-from casestate.clock import FIRST
+from casestate.clock import EPOCH, FIRST, LAST, from_micros, to_micros
 from casestate.errors import (
     CaseDataError,
     NaiveCaseTimeError,
@@ -58,6 +57,7 @@ except ModuleNotFoundError as error:
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Iterator, Sequence
+    from datetime import datetime
 
     from casestate.schedule import Cutoff, Schedule
 
@@ -72,11 +72,9 @@ _NAMES: Final = ("case_id", "status", "sub_status", "entered_at", "stay", "settl
 _NEEDED: Final = ("case_id", "status", "entered_at")
 _ID_ALIAS: Final = "id"
 
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _SECOND: Final = 1_000_000
-_EARLIEST: Final = (FIRST - _EPOCH) // _MICROSECOND
-_LATEST: Final = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+_EARLIEST: Final = to_micros(FIRST)
+_LATEST: Final = to_micros(LAST)
 _NEVER: Final = -(10**18)
 """Microseconds that, added to any instant, are before every other."""
 _MOST: Final = (1 << 63) - 1
@@ -282,7 +280,7 @@ def _reading() -> Generator[None]:
 
 def _moment(micros: int) -> object:
     """The instant of a number; the number itself where Python has none."""
-    return _EPOCH + micros * _MICROSECOND if _EARLIEST <= micros <= _LATEST else micros
+    return from_micros(micros, "instant") if _EARLIEST <= micros <= _LATEST else micros
 
 
 def _checked(workflow: Workflow) -> Workflow:
@@ -458,7 +456,7 @@ class _Source:
         return frame.with_columns(
             # Without the fill pandas makes floats of them, which are not exact.
             **{
-                new: nw.coalesce(nw.col(old), nw.lit(_EPOCH)).dt.timestamp("us")
+                new: nw.coalesce(nw.col(old), nw.lit(EPOCH)).dt.timestamp("us")
                 for new, old in instants.items()
             }
         )
@@ -653,13 +651,13 @@ class _Cutoffs:
             entered_from = _EARLIEST
             for row in rows:
                 reach = _Reach(schedule, position, schedule.positions[row.timer] - 1)
-                until = _micros(row.entered_until)
+                until = to_micros(row.entered_until)
                 self.rows.append(
                     (
                         _key(status, sub_status, settled),
                         entered_from,
                         until,
-                        _LATEST if row.settled_until is None else _micros(row.settled_until),
+                        _LATEST if row.settled_until is None else to_micros(row.settled_until),
                         schedule.timers[reach.index].after.amount * _SECOND,
                         _NEVER if notice is None else notice.amount * _SECOND,
                         row.timer,
@@ -676,10 +674,6 @@ class _Cutoffs:
 
 def _position(cutoff: Cutoff) -> tuple[str, str | None, str | None]:
     return cutoff.status, cutoff.sub_status, cutoff.settled
-
-
-def _micros(moment: datetime) -> int:
-    return (moment - _EPOCH) // _MICROSECOND
 
 
 def _key(status: str, sub_status: str | None, settled: str | None) -> str:
@@ -880,7 +874,7 @@ def _bounds(cutoffs: Iterable[Cutoff], *, in_micros: bool) -> _Bounds:
     bounds: _Bounds = {}
     for cutoff in cutoffs:
         # How engines read a literal of long ago is their own affair; later is only less cheap.
-        until: Any = _micros(cutoff.entered_until) if in_micros else max(cutoff.entered_until, _EPOCH)
+        until: Any = to_micros(cutoff.entered_until) if in_micros else max(cutoff.entered_until, EPOCH)
         state = (cutoff.status, cutoff.sub_status)
         unsettled, settled = cast("Any", bounds.get(state, (None, None)))
         if cutoff.settled is None:
@@ -935,8 +929,8 @@ def _completed(found: _Frame, table: _Cutoffs) -> Iterator[tuple[object, ...]]:
         due_at = reach.schedule.due_at(
             reach.index,
             reach.position,
-            _EPOCH + entered_at * _MICROSECOND,
-            _EPOCH + settled_at * _MICROSECOND if reach.position else None,
+            from_micros(entered_at, "entered_at"),
+            from_micros(settled_at, "settled_at") if reach.position else None,
         )
         yield (
             case_id,
@@ -944,7 +938,7 @@ def _completed(found: _Frame, table: _Cutoffs) -> Iterator[tuple[object, ...]]:
             timer.name,
             timer.kind,
             timer.audience,
-            _micros(cast("datetime", due_at)),  # it is due, so it has a date
+            to_micros(cast("datetime", due_at)),  # it is due, so it has a date
             timer.to,
             f"{case_id}:{stay}:{timer.name}",
         )

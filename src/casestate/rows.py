@@ -15,7 +15,7 @@ import sys
 
 from collections import deque
 from contextlib import contextmanager, nullcontext
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import NamedTemporaryFile
@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from casestate.case import Case, standing
+from casestate.clock import LAST
 from casestate.errors import CaseDataError, CasestateError, nearest, one_of
 from casestate.loading import BUILT_IN, load_policy
 from casestate.render import visible
@@ -71,7 +72,6 @@ _LONGEST_CELL: Final = 1 << 20
 """The longest cell of CSV, such as a whole correspondence that is not read."""
 _MOST_NAMES: Final = 60
 """How many columns are remembered by name."""
-_LAST: Final = datetime.max.replace(tzinfo=UTC)
 _TICK: Final = timedelta(microseconds=1)
 _WHOLE: Final = re.compile("[0-9]{1,18}")
 _PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]*')
@@ -508,7 +508,7 @@ class Sieve:
                     latest = sweep.latest[standing(desk.policy.name, state, settled)]
                     # A tick later, because msgspec rounds to the microsecond what we cut off.
                     key = (name, status, sub_status or None, settled)
-                    self.latest[key] = min(latest, _LAST - _TICK) + _TICK
+                    self.latest[key] = min(latest, LAST - _TICK) + _TICK
         self.columns: dict[str, None] = {}
         """Those seen so far, in order: what parses fastest."""
         self.ignores = False
@@ -525,11 +525,11 @@ class Sieve:
                 row = decode(line)
                 entered_at, settled, settled_at = row.entered_at, row.settled, row.settled_at
                 if (
-                    latest[row.policy, row.status, row.sub_status, settled] < entered_at <= _LAST
+                    latest[row.policy, row.status, row.sub_status, settled] < entered_at <= LAST
                     and (settled is None) is (settled_at is None)
                     and (
                         settled is None
-                        or entered_at < settled_at <= _LAST
+                        or entered_at < settled_at <= LAST
                         or (entered_at == settled_at and b"." not in line)  # equal to the last digit
                     )
                 ):

@@ -27,7 +27,7 @@ aware datetimes and may return them. A table without sub-statuses says so in a m
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from enum import Enum
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
@@ -45,7 +45,7 @@ from sqlalchemy.orm import Mapper, QueryableAttribute, Session
 from sqlalchemy.orm.util import AliasedInsp
 
 from casestate.case import Case
-from casestate.clock import instant
+from casestate.clock import from_micros, instant, to_micros
 from casestate.errors import (
     CaseDataError,
     CasestateError,
@@ -56,7 +56,6 @@ from casestate.errors import (
     one_of,
     shown,
 )
-from casestate.schedule import schedules
 from casestate.workflow import Workflow
 
 
@@ -102,8 +101,6 @@ _FIELDS: Final = (
 _NAMES: Final = (*_FIELDS, "changed_at", "revision")
 _NEEDED: Final = ("status", "sub_status", "settled", "entered_at")
 """The advised index, in this order."""
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND: Final = timedelta(microseconds=1)
 _HOLD_INSTANTS: Final = (sa.DateTime, sa.Integer, sa.types.TypeDecorator)
 _HOLD_IDS: Final = (sa.String, sa.Integer, sa.Uuid, sa.types.TypeDecorator)
 _PEOPLE: Final = ("case_id", "assignee", "cloned_from")
@@ -445,9 +442,9 @@ class _Columns:
     def rejects(self, workflow: Workflow) -> ColumnElement[bool]:
         entered_at, settled = self.by_name["entered_at"], self.by_name["settled"]
         known: list[ColumnElement[bool]] = []
-        for state, schedule in schedules(workflow.policy).items():
+        for state, schedule in workflow.policy.schedules.items():
             status, _, sub_status = state.partition(".")
-            timers = [self.bound("settled", timer.name) for timer in schedule.timers]
+            timers = [self.bound("settled", timer.name) for timer in schedule]
             known.append(
                 sa.and_(
                     self.equal("status", status),
@@ -484,7 +481,7 @@ class _Columns:
         kind = self.by_name[name].type
         if isinstance(value, datetime):
             if isinstance(kind, sa.Integer):
-                return (value - _EPOCH) // _MICROSECOND
+                return to_micros(value)
             return (
                 value.replace(tzinfo=None) if isinstance(kind, sa.DateTime) and not kind.timezone else value
             )
@@ -707,7 +704,7 @@ def _read(name: str, value: object) -> object:
     """What a column holds, as a case takes it."""
     if name in _INSTANTS:
         if isinstance(value, int):
-            return _EPOCH + value * _MICROSECOND
+            return from_micros(value, name)
         if isinstance(value, datetime):
             return instant(value if value.tzinfo else value.replace(tzinfo=UTC), name)
     if name in _PEOPLE and value is not None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections import Counter
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, NoReturn, Protocol, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import attrs
 
 from casestate.calendars import WEEKDAYS, Length
+from casestate.clock import EPOCH
 from casestate.errors import CasestateError, nearest, one_of, shown
 from casestate.policy import CLONE
 from casestate.testing.helpdesk import Refused, message_parts
@@ -29,7 +30,6 @@ __all__ = ["MOST_CASES", "TICK", "Parted", "Step", "Story", "Telling", "Told"]
 _T = TypeVar("_T")
 
 TICK: Final = timedelta(microseconds=1)
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 MOST_CASES: Final = 4
 _HOW_TO_REFUSE: Final = "a desk that refuses returns False, or raises Refused"
 
