@@ -364,6 +364,7 @@ def test_nothing_removes_a_case_or_an_entry_of_its_history(desk: Workflow) -> No
     assert public == [
         "allowed",
         "apply",
+        "clock",
         "clone",
         "cutoffs",
         "due",
