@@ -256,10 +256,7 @@ class CaseFile:
 
     def _beginning(self) -> bytes:
         """The first line; of Parquet, which has no lines, what it begins with."""
-        try:
-            begin = self.stream.readline(len(_PARQUET))
-        except OSError as error:
-            raise self._unreadable(error) from None
+        begin = self._asked(self.stream.readline, len(_PARQUET))
         if begin == _PARQUET or begin.endswith(b"\n"):
             return begin
         return (begin + self._line()).removeprefix(_BOM)
@@ -269,13 +266,13 @@ class CaseFile:
 
     def _read(self, size: int) -> list[bytes]:
         """The next lines, about so many bytes of them, one at least; none at the end."""
-        try:
-            return self.stream.readlines(size)
-        except OSError as error:
-            raise self._unreadable(error) from None
+        return self._asked(self.stream.readlines, size)
 
-    def _unreadable(self, error: OSError) -> Failure:
-        return self._failure(f"cannot be read: {error.strerror}")
+    def _asked(self, read: Callable[[int], _T], size: int) -> _T:
+        try:
+            return read(size)
+        except OSError as error:
+            raise self._failure(f"cannot be read: {error.strerror}") from None
 
     def _failure(self, problem: str) -> Failure:
         return Failure(f"{self.name}: {problem}")
