@@ -172,7 +172,7 @@ def test_spark_refuses_in_its_own_words(desk: Workflow, monkeypatch: pytest.Monk
 @pytest.mark.filterwarnings("ignore:Dask support is moving:FutureWarning")
 def test_dask_refuses_in_its_own_words(desk: Workflow) -> None:
     frame = to_dask(polars_frame([row()]).with_columns(pl.col("entered_at").dt.replace_time_zone(None)))
-    with pytest.raises(NaiveTimeError, match=r"dd\.to_datetime"):
+    with pytest.raises(NaiveTimeError, match=r"dt\.tz_localize"):
         frames.due(frame, desk)
 
 
@@ -644,6 +644,67 @@ def test_all_that_is_wrong_is_said_at_once(desk: Workflow) -> None:
     assert "case_id: the frame has no such column; name yours with columns= " in message
 
 
+def test_a_type_that_nobody_knows_is_refused_by_its_own_name(desk: Workflow, ducks: Ducks) -> None:
+    """Nanoseconds with a zone, of which DuckDB has a type and narwhals has none: they are not nothing."""
+    relation = ducks(polars_frame([row(settled="notify_reopened", settled_at=AT)]))
+    for column in ("entered_at", "settled_at"):
+        asked = relation.select(f"* REPLACE ({column}::TIMESTAMPTZ_NS AS {column})")
+        for ask in (frames.due, frames.rejects):
+            with pytest.raises(
+                CaseDataError, match=f"{column}: the column '{column}' is TIMESTAMPTZ_NS, not an inst"
+            ):
+                ask(asked, desk)
+    asked = relation.select("* REPLACE (CAST(stay AS VARIANT) AS stay, CAST(policy AS VARIANT) AS policy)")
+    with pytest.raises(
+        CaseDataError, match=r"stay: the column 'stay' is VARIANT, not whole[^$]*policy: .* not text"
+    ):
+        frames.due(asked, desk)
+
+
+def test_a_collation_makes_no_case_of_what_is_none(desk: Workflow, ducks: Ducks) -> None:
+    relation = ducks(polars_frame([row(status="REOPENED"), row(mark="C-2")]))
+    asked = relation.select("* REPLACE (status COLLATE nocase AS status)")
+    assert actions_of(frames.due(asked, desk)) == DUE
+    assert [bad["status"] for bad in rows_of(frames.rejects(asked, desk))] == ["REOPENED"]
+
+
+def test_numbers_that_are_no_microseconds_are_not_cast_to_datetimes(desk: Workflow) -> None:
+    seconds = polars_frame([row()]).with_columns(entered_at=pl.lit(1_700_000_000.0))
+    with pytest.raises(CaseDataError, match=r"'entered_at' is Float64; .* 1970: make such numbers of these$"):
+        frames.due(seconds, desk)
+
+
+def test_other_columns_may_have_any_name(desk: Workflow) -> None:
+    frame = polars_frame([row(status="nowhere")])
+    odd = frame.with_columns(pl.lit(1).alias("*"), pl.lit(2).alias("^a.*$"), pl.lit(3).alias("Casestate_x"))
+    assert [*rows_of(frames.rejects(odd, desk))[0]] == [*odd.columns, "why"]
+    numbered = ENGINES["pandas"](frame).assign(x=1).rename(columns={"x": 0})
+    assert [*frames.rejects(numbered, desk).columns] == [*numbered.columns, "why"]
+    twice = pd.concat([numbered, numbered[[0]]], axis=1)
+    with pytest.raises(CaseDataError, match="Expected unique column names"):
+        frames.rejects(twice, desk)
+
+
+def test_an_id_is_named_once(desk: Workflow) -> None:
+    with pytest.raises(CaseDataError, match=r"columns.id: is named twice: give case_id or id"):
+        frames.due(polars_frame([row()]), desk, columns={"case_id": "case_id", "id": "status"})
+
+
+@pytest.mark.parametrize("engine", ["polars lazy", "pandas", "pyarrow"])
+def test_a_large_policy_is_no_deeper_than_a_small_one(engine: str) -> None:
+    timers = {
+        f"t{state}_{number}": {"in": f"s{state}", "kind": "remind", "after": {"days": number + 1}}
+        for state in range(120)
+        for number in range(5)
+    }
+    statuses: dict[str, dict[str, str]] = {f"s{state}": {} for state in range(120)}
+    desk = Workflow(
+        load_policy({"format": 1, "name": "large", "initial": "s0", "statuses": statuses, "timers": timers})
+    )
+    rows = [row(status="s119", policy=None), row(status="s120", policy=None, mark="C-2")]
+    agree(ENGINES[engine], rows, desk, NOW)
+
+
 def test_instants_are_all_of_one_form(desk: Workflow) -> None:
     frame = polars_frame([row()]).with_columns(pl.col("entered_at").dt.timestamp("us"))
     with pytest.raises(CaseDataError, match=r"settled_at: and entered_at are in two forms"):
@@ -705,6 +766,13 @@ def test_what_is_worth_reading_has_every_row_that_is_due_or_bad(
         other = one["policy"] not in (None, "", policy.name)
         if expected.actions or expected.refused or other:
             assert one["mark"] in worth
+
+
+def test_what_has_been_settled_for_good_is_not_worth_reading(desk: Workflow) -> None:
+    closed = row(status="closed", settled="notify_closed", settled_at=AT)
+    assert (
+        rows_of(frames.worth_reading(polars_frame([closed]), {"sub-status": desk, None: desk}, now=NOW)) == []
+    )
 
 
 def test_what_is_worth_reading_is_little(desk: Workflow) -> None:

@@ -27,7 +27,6 @@ import json
 
 from collections.abc import Mapping
 from contextlib import contextmanager
-from functools import reduce
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
@@ -56,7 +55,7 @@ except ModuleNotFoundError as error:
     ) from error
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
     from datetime import datetime
 
     from casestate.schedule import Cutoff, Schedule
@@ -78,6 +77,10 @@ _LATEST: Final = to_micros(LAST)
 _NEVER: Final = -(10**18)
 """Microseconds that, added to any instant, are before every other."""
 _MOST: Final = (1 << 63) - 1
+_AT_ONCE: Final = 40
+"""How many texts are put together at once: some engines go down one step for each."""
+_NULLS: Final = ("Null", "null", '"NULL"', "void")
+"""What engines call the type of a column that holds nothing."""
 
 _ACTIONS: Final[Mapping[str, Any]] = {
     "case_id": nw.String,
@@ -164,12 +167,12 @@ def rejects(
         raise CaseDataError("frame", [problem])
     found, fields = source.whole()
     problems = [*_of_case(fields), *_of_state(fields, workflow)]
-    bad = fields.ours(workflow, nw.any_horizontal(*(wrong for wrong, _ in problems), ignore_nulls=False))
-    why = nw.concat_str(
-        *(nw.when(wrong).then(sentence) for wrong, sentence in problems), separator="; ", ignore_nulls=True
-    )
-    found = found.filter(bad).with_columns(why=why)
-    return source.handed_back(found.select(*source.schema, "why"), instants=False)
+    bad = fields.ours(workflow, cast("nw.Expr", _any(*(wrong for wrong, _ in problems))))
+    sentences = [nw.when(wrong).then(sentence) for wrong, sentence in problems]
+    parts = [_listed(sentences[first : first + _AT_ONCE]) for first in range(0, len(sentences), _AT_ONCE)]
+    why = _listed([nw.when(part != "").then(part) for part in parts])
+    found = found.filter(bad).with_columns(why=why).drop(*source.made_beside)
+    return source.handed_back(found, instants=False)
 
 
 def worth_reading(
@@ -189,15 +192,12 @@ def worth_reading(
     idle: list[_Condition] = []
     for name, workflow in workflows.items():
         bounds = _bounds(workflow.cutoffs(now), in_micros=source.in_micros)
-        bad = nw.any_horizontal(
-            *of_case, *(wrong for wrong, _ in _of_state(fields, workflow)), ignore_nulls=False
-        )
+        bad = _any(*of_case, *(wrong for wrong, _ in _of_state(fields, workflow)))
         mine = fields.is_missing("policy") if name is None else fields.is_one_of("policy", [name])
         possible = _any(*_possible(fields, workflow, bounds))
-        idle.append(_all(mine, ~bad, True if possible is False else ~_sure(cast("nw.Expr", possible))))
-    return source.handed_back(
-        found.filter(cast("nw.Expr", _not(_any(*idle)))).select(*source.schema), instants=False
-    )
+        idle.append(_all(mine, _not(bad), True if possible is False else ~_sure(cast("nw.Expr", possible))))
+    found = found.filter(cast("nw.Expr", _not(_any(*idle)))).drop(*source.made_beside)
+    return source.handed_back(found, instants=False)
 
 
 class ParquetCases:
@@ -310,20 +310,25 @@ class _Source:
                 f"must be a dataframe (Polars, pandas, PyArrow, DuckDB, Dask or Spark), not {shown(frame)}"
             )
             raise CaseDataError("frame", [Problem("", message)]) from None
+        except nw.exceptions.DuplicateError as error:
+            raise CaseDataError("frame", [Problem("", str(error))]) from None
         self.engine = cast("nw.Implementation", found.implementation)
         self.eager = isinstance(found, nw.DataFrame)
         if self.engine in (nw.Implementation.IBIS, nw.Implementation.SQLFRAME):
             message = f"{self.engine.value} is not known here: hand over the frame of the engine below it"
             raise CaseDataError("frame", [Problem("", message)])
         self.schema = found.collect_schema()
-        # Polars looks at all expressions of a lazy frame before it copies anything.
-        self.frame: _Frame = found.lazy() if self.engine.is_polars() else found
+        self.found = found
+        self.made_beside: tuple[str, ...] = ()
+        """The columns that stand beside the caller's."""
         self.names = self._names(columns)
         self._check_names(workflow)
         for name in [name for name in self.names if self._is_empty(found, name)]:
             del self.names[name]
         for name, column in self.names.items():
             self._check_type(name, column)
+        # Polars looks at all expressions of a lazy frame before it copies anything.
+        self.frame: _Frame = found.lazy() if self.engine.is_polars() else self._exact(found)
         self.instants = tuple(name for name in _INSTANTS if name in self.names)
         self.in_micros = self.schema.get(self.names.get("entered_at", "")) == nw.Int64
         forms = {self.schema[self.names[name]] == nw.Int64 for name in self.instants}
@@ -339,14 +344,16 @@ class _Source:
 
     def _names(self, columns: Mapping[str, str] | None) -> dict[str, str]:
         """The column of each of the design's names that is there."""
-        there = tuple(self.schema)
+        there = tuple(str(column) for column in self.schema)
         given: dict[str, str] = {}
         if not isinstance(columns, Mapping | None):
             message = f"must map the design's names to the frame's columns, not be {shown(columns)}"
             raise CaseDataError("frame", [Problem("columns", message)])
         for key, column in (columns or {}).items():
             name = "case_id" if key == _ID_ALIAS else key
-            if name not in _NAMES:
+            if name in given:
+                self._wrong(f"columns.{key_text(key)}", "is named twice: give case_id or id")
+            elif name not in _NAMES:
                 self._wrong(
                     f"columns.{key_text(key)}",
                     f"is not read{nearest(key, _NAMES)} (there are: {one_of(_NAMES)})",
@@ -367,7 +374,7 @@ class _Source:
 
     def _check_names(self, workflow: Workflow | None) -> None:
         """See that nothing is missing; a ``workflow`` may have sub-statuses."""
-        there = tuple(self.schema)
+        there = tuple(str(column) for column in self.schema)
         statuses = workflow.policy.statuses.values() if workflow else ()
         for name in (*_NEEDED, "sub_status") if any(status.sub_statuses for status in statuses) else _NEEDED:
             if name not in self.names and not any(
@@ -379,24 +386,56 @@ class _Source:
                     f"(there are: {one_of(there)})",
                 )
 
+    def _native_type(self, column: str) -> str:
+        """The type of a column in the words of its engine, where narwhals has none."""
+        native = nw.to_native(cast("Any", self.found))
+        if self.engine.is_polars():
+            return str(native.collect_schema()[column])
+        if self.engine.is_pyarrow():
+            return str(native.schema.field(column).type)
+        if self.engine.is_duckdb():
+            return str(native.types[native.columns.index(column)])
+        if self.engine.is_spark_like():
+            return str(native.schema[column].dataType.simpleString())
+        return str(native.dtypes[column])
+
+    def _is_null(self, column: str) -> bool:
+        """Whether a column is of the type that holds nothing."""
+        return self.schema[column] == nw.Unknown and self._native_type(column) in _NULLS
+
+    def _exact(self, frame: _Frame) -> _Frame:
+        """The frame with its text compared letter by letter, whatever the collation of a DuckDB column."""
+        texts = [self.names[name] for name in _TEXTS if name in self.names]
+        made = [
+            f'{_quoted(column)} COLLATE "binary" AS {_quoted(column)}'
+            for column in dict.fromkeys(texts)
+            if self.schema[column] == nw.String
+        ]
+        if not made or not self.engine.is_duckdb():
+            return frame
+        return _frame(nw.to_native(cast("Any", frame)).project(f"* REPLACE ({', '.join(made)})"))
+
     def _is_empty(self, frame: _Frame, name: str) -> bool:
         """Whether a column that may be missing holds nothing at all, not even a type."""
         column, dtype = self.names[name], self.schema[self.names[name]]
-        if name in (*_NEEDED, "stay") or _holds(name, dtype):
+        if name in _NEEDED or _holds(name, dtype):
             return False
-        if dtype == nw.Unknown and not self.engine.is_pandas_like():
-            return True  # what Polars and Arrow call null
+        if dtype == nw.Unknown:
+            return self._is_null(column)
+        if name == "stay":
+            return False
         # What pandas makes of a column of None is anybody's guess.
         is_guess = isinstance(frame, nw.DataFrame) and self.engine.is_pandas_like()
         return is_guess and not isinstance(dtype, nw.Datetime) and bool(frame[column].is_null().all())
 
     def _check_type(self, name: str, column: str) -> None:
         dtype = self.schema[column]
-        if _holds(name, dtype) or (
-            name in _NEEDED and dtype == nw.Unknown and not self.engine.is_pandas_like()
-        ):
+        if _holds(name, dtype) or (self.engine.is_polars() and self._is_null(column)):
             return
-        if name not in _INSTANTS:
+        if dtype == nw.Unknown:
+            what = "an instant" if name in _INSTANTS else "whole numbers" if name == "stay" else "text"
+            self._wrong(name, f"the column {column!r} is {self._native_type(column)}, not {what}: cast it")
+        elif name not in _INSTANTS:
             what = "whole numbers" if name == "stay" else "text"
             self._wrong(
                 name,
@@ -407,7 +446,12 @@ class _Source:
             self._wrong(
                 name,
                 f"the column {column!r} is {_type(dtype)}; an instant is Datetime('us', 'UTC') or Int64 "
-                f"microseconds since 1970: {_cast(self.engine, name, column, dtype)}",
+                "microseconds since 1970: "
+                + (
+                    "make such numbers of these"
+                    if dtype.is_numeric()
+                    else _cast(self.engine, name, column, dtype)
+                ),
             )
 
     def _is_instant(self, dtype: Any) -> bool:  # noqa: ANN401 - narwhals' types
@@ -433,9 +477,10 @@ class _Source:
     def whole(self) -> tuple[_Frame, _Fields]:
         """The whole frame, with its instants as numbers beside them, and what to ask of it."""
         stem = "casestate"
-        while any(column.startswith(stem) for column in self.schema):
+        while any(str(column).lower().startswith(stem) for column in self.schema):
             stem += "_"
         micros = {name: f"{stem}_{name}" for name in self.instants}
+        self.made_beside = tuple(micros.values())
         found = self.with_micros(self.frame, {new: self.names[name] for name, new in micros.items()})
         columns = {name: self.column(name) for name in self.names}
         return found, _Fields(columns, {name: nw.col(column) for name, column in micros.items()})
@@ -570,21 +615,23 @@ _CASTS: Final[Mapping[str, Mapping[str, str]]] = {
     },
     "pandas": {
         "text": "frame.astype({{{0}: 'str'}})",
-        "stay": "frame.astype({{{0}: 'int64'}})",
+        "stay": "frame.astype({{{0}: 'Int64'}})",
         "instant": "frame.assign(**{{{0}: "
         "pd.to_datetime(frame[{0}], utc=True).astype('datetime64[us, UTC]')}})",
     },
     "dask": {
         "text": "frame.astype({{{0}: 'string'}})",
-        "stay": "frame.astype({{{0}: 'int64'}})",
-        "instant": "frame.assign(**{{{0}: "
+        "stay": "frame.astype({{{0}: 'Int64'}})",
+        "instant": "frame.assign(**{{{0}: frame[{0}].astype('datetime64[us, UTC]')}})",
+        "naive": "frame.assign(**{{{0}: frame[{0}].dt.tz_localize('UTC').astype('datetime64[us, UTC]')}})",
+        "string": "frame.assign(**{{{0}: "
         "dd.to_datetime(frame[{0}], utc=True).astype('datetime64[us, UTC]')}})",
     },
     "pyarrow": {
         "text": "frame.set_column(frame.column_names.index({0}), {0}, frame[{0}].cast('string'))",
         "stay": "frame.set_column(frame.column_names.index({0}), {0}, frame[{0}].cast('int64'))",
         "instant": "frame.set_column(frame.column_names.index({0}), {0}, "
-        "frame[{0}].cast(pa.timestamp('us', 'UTC')))",
+        "frame[{0}].cast(pa.timestamp('us', 'UTC'), safe=False))",
     },
     "duckdb": {
         "text": "SELECT * REPLACE (CAST({0} AS VARCHAR) AS {0})",
@@ -701,16 +748,24 @@ def _either(one: _Condition, other: _Condition) -> _Condition:
     return one | other
 
 
+def _joined(join: Callable[[_Condition, _Condition], _Condition], parts: Sequence[_Condition]) -> _Condition:
+    """All parts in one expression, as flat as can be: engines go down into it step by step."""
+    if len(parts) == 1:
+        return parts[0]
+    half = len(parts) // 2
+    return join(_joined(join, parts[:half]), _joined(join, parts[half:]))
+
+
 def _all(*conditions: _Condition) -> _Condition:
     if any(condition is False for condition in conditions):
         return False
     left: list[_Condition] = [condition for condition in conditions if condition is not True]
-    return reduce(_both, left) if left else True
+    return _joined(_both, left) if left else True
 
 
 def _any(*conditions: _Condition) -> _Condition:
     left: list[_Condition] = [condition for condition in conditions if condition is not False]
-    return reduce(_either, left) if left else False
+    return _joined(_either, left) if left else False
 
 
 def _not(condition: _Condition) -> _Condition:
@@ -819,6 +874,11 @@ def _of_state(fields: _Fields, workflow: Workflow) -> Iterator[tuple[nw.Expr, nw
         yield from _told(wrong, fields, "settled", f"settled: no timer of {state}", names)
 
 
+def _listed(sentences: Sequence[Any]) -> nw.Expr:
+    """The sentences of a row that are not null."""
+    return nw.concat_str(*sentences, separator="; ", ignore_nulls=True)
+
+
 def _told(
     wrong: _Condition, fields: _Fields, name: str, beginning: str, known: Iterable[str]
 ) -> Iterator[tuple[nw.Expr, nw.Expr]]:
@@ -909,9 +969,11 @@ def _by_entry(fields: _Fields, unsettled: Any, settled: Any) -> _Condition:  # n
     entered_at: Any = fields.columns["entered_at"]
     if unsettled is None and settled is None:
         return False
-    if unsettled is None or settled is None or "settled" not in fields.columns or unsettled == settled:
+    if "settled" not in fields.columns or unsettled == settled:
         return cast("nw.Expr", entered_at <= (settled if unsettled is None else unsettled))
     kept = fields.columns["settled"].is_null()
+    if settled is None:
+        return cast("nw.Expr", kept & (entered_at <= unsettled))
     later = kept if unsettled > settled else ~kept
     early, late = entered_at <= min(unsettled, settled), entered_at <= max(unsettled, settled)
     return cast("nw.Expr", early | (later & late))

@@ -81,6 +81,7 @@ _PARQUET: Final = b"PAR1"
 """How a Parquet file begins."""
 _UTF_16: Final = "is UTF-16, not UTF-8: convert it (iconv -f UTF-16 -t UTF-8)"
 _MISTAKEN: Final = {
+    b"PARE": "is encrypted Parquet: it cannot be read",
     b"[": "is one JSON array: convert it to JSON Lines, an object a line (jq -c '.[]')",
     b"\x1f\x8b": "is compressed: unpack it first (gzip -dc FILE | casestate … -)",
     b"\xff\xfe": _UTF_16,
