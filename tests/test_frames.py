@@ -158,6 +158,23 @@ def test_spark_adds_whole_numbers_and_joins_without_a_shuffle(
     ]
 
 
+def test_spark_names_the_type_that_it_alone_knows(desk: Workflow, monkeypatch: pytest.MonkeyPatch) -> None:
+    source: Any = frames._Source(polars_frame([row()]), None, desk)  # noqa: SLF001 - no JVM is started here
+    monkeypatch.setattr(narwhals, "to_native", lambda frame: frame)
+    variant = SimpleNamespace(dataType=SimpleNamespace(simpleString=lambda: "variant"))
+    source.engine, source.found = narwhals.Implementation.PYSPARK, SimpleNamespace(schema={"stay": variant})
+    source.schema = {"stay": narwhals.Unknown()}
+    source._check_type("stay", "stay")  # noqa: SLF001 - likewise
+    assert source.problems == ["stay: the column 'stay' is variant, not whole numbers: cast it"]
+
+
+def test_a_type_of_pandas_that_is_no_text_is_named(desk: Workflow) -> None:
+    frame = ENGINES["pandas"](polars_frame([row()]))
+    days = frame.assign(status=pd.period_range("2026-11-01", periods=1, freq="D"))
+    with pytest.raises(CaseDataError, match=r"status: the column 'status' is period\[D\], not text: cast it"):
+        frames.due(days, desk)
+
+
 def test_spark_refuses_in_its_own_words(desk: Workflow, monkeypatch: pytest.MonkeyPatch) -> None:
     naive = narwhals.from_native(
         polars_frame([row()]).with_columns(pl.col("entered_at").dt.replace_time_zone(None))

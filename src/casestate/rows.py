@@ -1,6 +1,6 @@
 """Cases as they stand in files: the rows, and which of them are worth reading.
 
-Files are read as a stream: a million cases need no more memory than a thousand.
+Lines are read as a stream: a million cases need no more memory than a thousand.
 A row is understood in one place only, `Case.from_dict`. Before that a `Sieve`
 drops those for which nothing can be due, at hardly more than the price of
 parsing them; what it does not fully understand it lets through.
