@@ -213,7 +213,7 @@ class TestTheModels:
             "HOST": "127.0.0.1",
             "PORT": 5433,
         }
-        assert database("sqlite:////tmp/desk.sqlite3")["NAME"] == "/tmp/desk.sqlite3"  # noqa: S108 - a name
+        assert database("sqlite:////srv/desk.sqlite3")["NAME"] == "/srv/desk.sqlite3"
 
     def test_a_case_comes_back_as_it_was(self, asked: Desk) -> None:
         workflow = asked.cases.WORKFLOWS["sub-status"]

@@ -22,11 +22,11 @@ import attrs
 
 from casestate.calendars import Length
 from casestate.clock import format_instant, instant
-from casestate.errors import CaseDataError, EventRefused, PolicyError, Problem, shown
+from casestate.errors import CaseDataError, EventRefused, Problem, shown
 from casestate.machine import compile_table, context
 from casestate.policy import CLONE, PREVIOUS, SYSTEM
 from casestate.schedule import schedules
-from casestate.workflow import Workflow
+from casestate.workflow import Workflow, expect_workflow
 
 
 if TYPE_CHECKING:
@@ -78,8 +78,7 @@ def retrace(workflow: Workflow, witness: Iterable[Occurrence]) -> tuple[Case, ..
     Raises `PolicyError` for a workflow that is none, `NaiveTimeError` or
     `InstantError` for a step ``at`` no instant.
     """
-    if not isinstance(workflow, Workflow):
-        raise PolicyError("retrace", [Problem("workflow", f"must be a Workflow, not {shown(workflow)}")])
+    expect_workflow(workflow, "retrace")
     if not isinstance(witness, Iterable):
         message = f"must be an iterable of Occurrence objects, not {shown(witness)}"
         raise CaseDataError("witness", [Problem("", message)])

@@ -36,7 +36,6 @@ from casestate.clock import EPOCH, FIRST, LAST, from_micros, to_micros
 from casestate.errors import (
     CaseDataError,
     NaiveCaseTimeError,
-    PolicyError,
     Problem,
     key_text,
     nearest,
@@ -44,7 +43,7 @@ from casestate.errors import (
     shown,
 )
 from casestate.schedule import schedules
-from casestate.workflow import Workflow
+from casestate.workflow import expect_workflow
 
 
 try:
@@ -59,6 +58,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from casestate.schedule import Cutoff, Schedule
+    from casestate.workflow import Workflow
 
 __all__ = ["due", "rejects"]
 
@@ -132,7 +132,7 @@ def due(
     well where an instant has no time zone), `PolicyError` for what is no workflow, `NaiveTimeError` or
     `InstantError` for ``now``.
     """
-    source = _Source(frame, columns, _checked(workflow))
+    source = _Source(frame, columns, expect_workflow(workflow, "frames"))
     table = _Cutoffs(workflow, now)
     if not table.rows:
         return source.handed_back(source.made(_ACTIONS, []))
@@ -161,7 +161,7 @@ def rejects(
 
     Raises as `due` does, and `CaseDataError` for a frame that has a column ``why`` of its own.
     """
-    source = _Source(frame, columns, _checked(workflow))
+    source = _Source(frame, columns, expect_workflow(workflow, "frames"))
     if "why" in source.schema:
         problem = Problem("why", "the frame has a column of this name: rename it, for it is made here")
         raise CaseDataError("frame", [problem])
@@ -235,13 +235,9 @@ class ParquetCases:
             if field == "id" or field in _NAMES
         }
         source = _Source(nw.to_native(self.frame), columns)
-        native = (
-            source.handed_back(source.frame, instants=False)
-            if now is None
-            else worth_reading(
-                source.handed_back(source.frame, instants=False), workflows, now=now, columns=columns
-            )
-        )
+        native = source.handed_back(source.frame, instants=False)
+        if now is not None:
+            native = worth_reading(native, workflows, now=now, columns=columns)
         in_datetimes = [source.names[name] for name in source.instants if not source.in_micros]
         wanted = [
             # As numbers, for Polars knows years that Python does not.
@@ -281,12 +277,6 @@ def _reading() -> Generator[None]:
 def _moment(micros: int) -> object:
     """The instant of a number; the number itself where Python has none."""
     return from_micros(micros, "instant") if _EARLIEST <= micros <= _LATEST else micros
-
-
-def _checked(workflow: Workflow) -> Workflow:
-    if not isinstance(workflow, Workflow):
-        raise PolicyError("frames", [Problem("workflow", f"must be a Workflow, not {shown(workflow)}")])
-    return workflow
 
 
 # --- the caller's frame -------------------------------------------------------

@@ -49,14 +49,13 @@ from casestate.clock import from_micros, instant, to_micros
 from casestate.errors import (
     CaseDataError,
     CasestateError,
-    PolicyError,
     Problem,
     key_text,
     nearest,
     one_of,
     shown,
 )
-from casestate.workflow import Workflow
+from casestate.workflow import expect_workflow
 
 
 if TYPE_CHECKING:
@@ -65,6 +64,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Connection
 
     from casestate.case import Action
+    from casestate.workflow import Workflow
 
 __all__ = [
     "CaseChanged",
@@ -167,7 +167,7 @@ def due_where(workflow: Workflow, columns: Columns, *, now: datetime | None = No
     Raises `CaseDataError` with every column that is missing or of a type that holds no such
     thing, `NaiveTimeError` or `InstantError`.
     """
-    _check(workflow)
+    expect_workflow(workflow, "sql")
     needed = (*_NEEDED, "settled_at") if _has_notice(workflow) else _NEEDED
     return _Columns(columns, needed).due(workflow, now)
 
@@ -182,7 +182,7 @@ def rejects_where(workflow: Workflow, columns: Columns) -> ColumnElement[bool]:
 
     Raises `CaseDataError` as `due_where` does.
     """
-    _check(workflow)
+    expect_workflow(workflow, "sql")
     return _Columns(columns, _NEEDED).rejects(workflow)
 
 
@@ -284,7 +284,7 @@ def sweep(
     connection is lost, with what had been settled.
     """
     found = _Columns.of_table(columns)
-    _check(workflow)
+    expect_workflow(workflow, "sql")
     _check_sweep(session, act, limit)
     moment = instant(workflow.clock() if now is None else now, "now")
     settled: list[Action] = []
@@ -313,11 +313,6 @@ def sweep(
     finally:
         session.rollback()
     return settled
-
-
-def _check(workflow: object) -> None:
-    if not isinstance(workflow, Workflow):
-        raise PolicyError("sql", [Problem("workflow", f"must be a Workflow, not {shown(workflow)}")])
 
 
 def _check_sweep(session: Session | Connection, act: object, limit: object) -> None:

@@ -648,6 +648,13 @@ class Workflow:
             raise CaseDataError(subject, [Problem("settled", message)])
 
 
+def expect_workflow(value: object, subject: str) -> Workflow:
+    """The workflow that was passed to ``subject``. Raises `PolicyError` for anything else."""
+    if not isinstance(value, Workflow):
+        raise PolicyError(subject, [Problem("workflow", f"must be a Workflow, not {shown(value)}")])
+    return value
+
+
 def _passed_over(case: Case) -> set[str]:
     """The timers that this stay has passed over, as its history tells.
 
