@@ -385,6 +385,8 @@ class _Columns:
             and not isinstance(column.type, sa.Enum)
         }
         """Those that hold what a case holds, as it is."""
+        self.unkept = [name for name in self.by_name if name not in self.keys and name != "revision"]
+        """Those that have no column to keep them, only null()."""
         self.statements: dict[object, Any] = {}
         """What a sweep executes for each case, made once: to make it costs more than to execute it."""
 
@@ -494,8 +496,8 @@ class _Columns:
         """A case as what its columns take, by the design's names, ``but`` some."""
         lost = [
             Problem(name, f"there is no column for it, only null(): {shown(getattr(case, name))}")
-            for name in self.by_name
-            if name not in self.keys and name != "revision" and getattr(case, name) is not None
+            for name in self.unkept
+            if getattr(case, name) is not None
         ]
         if lost:
             raise CaseDataError(f"case {case.id!r}", lost)
