@@ -31,6 +31,7 @@ ORDER = (
     "verify",
     "compare",
     "render",
+    "log",
     "replay",
     "frames",
     "sql",
@@ -195,7 +196,7 @@ def test_a_package_is_known_to_those_only_whose_it_is(name: str) -> None:
 
 
 def test_the_core_knows_attrs_and_transitions_alone() -> None:
-    optional = {*OPTIONAL, "explore", "verify", "compare", "replay", "render"}
+    optional = {*OPTIONAL, "explore", "verify", "compare", "log", "replay", "render"}
     core = [name for name in NAMES if name not in optional]
     packages = {module.split(".")[0] for name in core for module, _ in imports(name)}
     assert packages - set(sys.stdlib_module_names) == {"attrs", "casestate", "transitions"}

@@ -26,7 +26,7 @@ from typing import Literal, TypeAlias
 import attrs
 
 from casestate.clock import FIRST, instant
-from casestate.errors import PolicyError, Problem, shown
+from casestate.errors import InstantError, PolicyError, Problem, shown
 
 
 __all__ = ["WEEKDAYS", "Calendar", "Length", "Unit", "zone"]
@@ -184,6 +184,25 @@ class Calendar:
             else:
                 high = middle
         return early + low * _TICK
+
+    def instant_of(self, wall: datetime) -> datetime:
+        """The first instant at which the zone's wall clock shows the naive ``wall`` or more.
+
+        So a local time that is skipped is the end of the gap, and one that is repeated its first pass.
+
+        Raises `InstantError` beyond the years 1 to 9999, `PolicyError` for a zone that does not exist.
+        """
+        try:
+            return self._instant(wall)
+        except OverflowError:
+            raise InstantError("wall", wall) from None
+
+    def is_repeated(self, wall: datetime) -> bool | None:
+        """Whether the zone's clock shows the naive ``wall`` twice; none if it skips it."""
+        first, second = (wall.replace(tzinfo=self._tz, fold=fold).utcoffset() for fold in (0, 1))
+        if first == second or first is None or second is None:
+            return False
+        return True if first > second else None
 
     def _wall(self, at: datetime) -> datetime:
         """The highest local time that the zone's wall clock has shown by ``at``, naive."""

@@ -20,6 +20,7 @@ __all__ = [
     "CasestateError",
     "EventRefused",
     "InstantError",
+    "LogError",
     "MissingArgument",
     "NaiveTimeError",
     "NotDue",
@@ -213,6 +214,10 @@ class CaseDataError(_Problems):
     """The data of a case cannot be, field by field."""
 
 
+class LogError(_Problems):
+    """A log of the past, or the map that it is read by, says something that cannot be, or cannot be read."""
+
+
 class InstantError(CasestateError, ValueError):
     """What was given as an instant is none."""
 
@@ -238,15 +243,23 @@ class NaiveTimeError(InstantError):
         )
 
 
-class NaiveCaseTimeError(CaseDataError, NaiveTimeError):
-    """Case data of which an instant has no time zone."""
+class _NaiveProblems(_Problems, NaiveTimeError):
+    """Several things that are wrong at once, an instant without a time zone among them."""
 
     def __init__(self, subject: str, problems: Iterable[Problem]) -> None:
-        CaseDataError.__init__(self, subject, problems)
+        _Problems.__init__(self, subject, problems)
         self.what = subject
         self.value = self.problems
 
-    __str__ = CaseDataError.__str__
+    __str__ = _Problems.__str__
+
+
+class NaiveCaseTimeError(_NaiveProblems, CaseDataError):
+    """Case data of which an instant has no time zone."""
+
+
+class NaiveLogTimeError(_NaiveProblems, LogError):
+    """A log of which an instant has no time zone, and nobody said which it is."""
 
 
 class TimeOrderError(InstantError):

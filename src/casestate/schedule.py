@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 
 from casestate.case import standing
-from casestate.clock import FIRST
+from casestate.clock import FIRST, LAST
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from casestate.calendars import Calendar, Length
     from casestate.policy import Policy, Timer
@@ -52,7 +52,7 @@ class Schedule:
     ``positions`` holds the position of a case by its last settled timer; 0 by none.
     """
 
-    __slots__ = ("_decisive", "calendar", "positions", "state", "timers")
+    __slots__ = ("_decisive", "calendar", "offsets", "positions", "state", "timers")
 
     def __init__(self, state: str, timers: tuple[Timer, ...], calendar: Calendar) -> None:
         self.state = state
@@ -61,6 +61,11 @@ class Schedule:
         names: list[str | None] = [None, *(timer.name for timer in timers)]
         self.positions: Mapping[str | None, int] = {name: position for position, name in enumerate(names)}
         self._decisive = tuple(_longest(timers[: index + 1]) for index in range(len(timers)))
+        lengths = [length for timer in timers for length in (timer.after, timer.notice) if length is not None]
+        self.offsets: tuple[timedelta, ...] | None = None
+        """How long after any entry each timer fires; none if that depends on the calendar."""
+        if all(length.unit == "elapsed" for length in lengths):
+            self.offsets = tuple(fired - FIRST for fired in self._firings(FIRST))
 
     def reachable(self, position: int) -> range:
         """The indices of the timers that a case at ``position`` can reach.
@@ -104,6 +109,21 @@ class Schedule:
             return due
         warned = self.calendar.add(settled_at, notice)
         return None if warned is None else max(due, warned)
+
+    def firings(self, entered_at: datetime) -> Iterator[datetime]:
+        """When each timer fires in turn if it is settled the moment it is due, until one never does."""
+        if self.offsets is None:
+            return self._firings(entered_at)
+        within = LAST - entered_at
+        return (entered_at + offset for offset in self.offsets if offset <= within)
+
+    def _firings(self, entered_at: datetime) -> Iterator[datetime]:
+        settled_at = None
+        for index in range(len(self.timers)):
+            settled_at = self.due_at(index, index, entered_at, settled_at)
+            if settled_at is None:
+                return
+            yield settled_at
 
     def furthest_due(
         self, position: int, entered_at: datetime, settled_at: datetime | None, now: datetime
