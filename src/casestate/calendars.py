@@ -21,19 +21,25 @@ from __future__ import annotations
 from bisect import bisect
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias
 
 import attrs
 
-from casestate.clock import FIRST, instant
+from casestate.clock import FIRST, LAST, from_micros, instant, to_micros
 from casestate.errors import InstantError, PolicyError, Problem, shown
 
 
-__all__ = ["WEEKDAYS", "Calendar", "Length", "Unit", "zone"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+__all__ = ["CELL", "WEEKDAYS", "Calendar", "Length", "Piece", "Seen", "Unit", "pieces", "zone"]
 
 Unit: TypeAlias = Literal["elapsed", "calendar_days", "business_days"]
 
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+CELL: Final = 12 * 3_600 * 1_000_000
+"""The microseconds of a cell of `pieces`: shorter than any day off, so that none fits into one."""
 
 _TICK = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
@@ -197,6 +203,29 @@ class Calendar:
         except OverflowError:
             raise InstantError("wall", wall) from None
 
+    def seen(self, result: datetime, way: Iterable[datetime]) -> Seen:
+        """The instants on a ``way`` for `pieces`, in the eyes of this calendar's zone."""
+        instants = tuple(way)
+        return Seen(to_micros(result), tuple(map(to_micros, instants)), tuple(map(self._utcoffset, instants)))
+
+    def _utcoffset(self, at: datetime) -> timedelta | None:
+        try:
+            return at.astimezone(self._tz).utcoffset()
+        except OverflowError:
+            return None
+
+    def instants_of(self, cells: Iterable[int]) -> Iterator[Piece]:
+        """`instant_of` as `pieces`: ``first`` and ``last`` are local times, counted as if they were UTC."""
+
+        def look(wall: datetime) -> Seen | None:
+            try:
+                at = self._instant(wall.replace(tzinfo=None))
+            except OverflowError:
+                return None
+            return self.seen(at, (at,))
+
+        return pieces(cells, look)
+
     def is_repeated(self, wall: datetime) -> bool | None:
         """Whether the zone's clock shows the naive ``wall`` twice; none if it skips it."""
         first, second = (wall.replace(tzinfo=self._tz, fold=fold).utcoffset() for fold in (0, 1))
@@ -281,3 +310,59 @@ class Calendar:
 
 def _offset(local: datetime) -> timedelta:
     return local.replace(tzinfo=None) - local.astimezone(UTC).replace(tzinfo=None)
+
+
+# --- the same for many instants at once ---------------------------------------------
+
+
+class Piece(NamedTuple):
+    """Where an instant from ``first`` to ``last`` leads, all in microseconds since 1970.
+
+    It leads to ``result`` if ``slope`` is 0, to as long after ``result`` as it is after ``first`` if it is 1.
+    ``cell`` is the number of the `CELL` that both are in.
+    """
+
+    cell: int
+    first: int
+    last: int
+    result: int
+    slope: int
+
+
+class Seen(NamedTuple):
+    """What a function makes of an instant: where it leads, all the instants on the way, and their offsets."""
+
+    result: int
+    way: tuple[int, ...]
+    offsets: tuple[timedelta | None, ...]
+
+
+def pieces(cells: Iterable[int], look: Callable[[datetime], Seen | None]) -> Iterator[Piece]:
+    """A function of instants that is made of additions of lengths, as exact pieces, cell by cell.
+
+    A later instant never leads to an earlier one; beyond the year 9999 it leads nowhere, and there is no
+    piece. Where no part of the way crosses a change of the zone's offset, nothing jumps by less than a day:
+    so if every part rises as far as the cell is long, or not at all, nothing happens in between. Other
+    cells are halved until they are like that.
+    """
+    for cell in cells:
+        first, last = max(cell * CELL, to_micros(FIRST)), min((cell + 1) * CELL - 1, to_micros(LAST))
+        left = [(first, look(from_micros(first, "first")), last, look(from_micros(last, "last")))]
+        while left:
+            first, early, last, late = left.pop()
+            if early is None:
+                continue
+            if late is not None and late.result == early.result:
+                yield Piece(cell, first, last, early.result, 0)
+            elif late is not None and _is_straight(early, late, last - first):
+                yield Piece(cell, first, last, early.result, 1)
+            else:
+                middle = (first + last) // 2
+                before = look(from_micros(middle, "middle"))
+                after = look(from_micros(middle + 1, "middle"))
+                left += [(middle + 1, after, last, late), (first, early, middle, before)]
+
+
+def _is_straight(early: Seen, late: Seen, length: int) -> bool:
+    rises = {there - here for here, there in zip(early.way, late.way, strict=True)}
+    return late.result - early.result == length and early.offsets == late.offsets and rises <= {0, length}

@@ -8,10 +8,12 @@ adds lengths to the instants of a case, `Schedule.cutoffs` subtracts them from
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from itertools import islice
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import attrs
 
+from casestate.calendars import pieces
 from casestate.case import standing
 from casestate.clock import FIRST, LAST
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from datetime import datetime, timedelta
 
-    from casestate.calendars import Calendar, Length
+    from casestate.calendars import Calendar, Length, Piece, Seen
     from casestate.policy import Policy, Timer
 
 __all__ = ["Cutoff", "Reach", "Schedule", "Sweep", "schedules"]
@@ -124,6 +126,26 @@ class Schedule:
             if settled_at is None:
                 return
             yield settled_at
+
+    def pieces(self, index: int, cells: Iterable[int]) -> Iterator[Piece]:
+        """When the timer at ``index`` fires after each entry in the ``cells``, as `calendars.pieces`."""
+
+        timers = self.timers[: index + 1]
+        lengths = dict.fromkeys(timer.after for timer in timers)
+
+        def look(entered_at: datetime) -> Seen | None:
+            fired = list(islice(self.firings(entered_at), index + 1))
+            if len(fired) <= index:
+                return None
+            way = [entered_at, *fired, *(self.calendar.add(entered_at, length) for length in lengths)]
+            for before, timer in zip(fired, timers[1:], strict=False):
+                if timer.notice is not None:
+                    way.append(self.calendar.add(before, timer.notice))
+            return self.calendar.seen(
+                fired[index], cast("list[datetime]", way)
+            )  # none of them is beyond time
+
+        return pieces(cells, look)
 
     def furthest_due(
         self, position: int, entered_at: datetime, settled_at: datetime | None, now: datetime
