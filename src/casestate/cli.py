@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 import shutil
 import sys
 
-from contextlib import contextmanager
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -29,7 +27,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from casestate import render
+from casestate import drawing, render
 from casestate.case import Action, Case
 from casestate.clock import format_instant, parse_instant, utc_now
 from casestate.compare import compare
@@ -51,7 +49,7 @@ from casestate.workflow import Explanation, Workflow
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from casestate.policy import Policy
 
@@ -561,29 +559,12 @@ def _toml(policy: Policy) -> str:
 
 def _svg(policy: Policy) -> bytes:
     try:
-        import pygraphviz  # type: ignore[import-untyped]  # noqa: PLC0415 - not to be had on every machine
+        return drawing.svg(policy)
     except ImportError:
         raise Failure(
             "drawing needs pygraphviz, which this machine lacks: pip install 'casestate[cli]', "
             "or take --as mermaid"
         ) from None
-    with _hushed():
-        graph: Any = pygraphviz.AGraph(string=render.dot(policy))
-        return cast("bytes", graph.draw(format="svg", prog="dot"))
-
-
-@contextmanager
-def _hushed() -> Generator[None]:
-    """Without what Graphviz and its font library say on standard error, past Python."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
 
 
 _VIEWS: Final[Mapping[str, Callable[[Policy], str | bytes]]] = {

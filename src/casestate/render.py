@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from casestate.policy import Policy, Timer, Transition
 
-__all__ = ["Table", "dot", "markdown", "mermaid", "tables", "visible"]
+__all__ = ["Table", "dot", "markdown", "mermaid", "state_label", "tables", "visible"]
 
 ANY: Final = "*"
 ANY_OPEN: Final = "*open"
@@ -62,7 +62,7 @@ def tables(policy: Policy) -> tuple[Table, ...]:
     states = tuple(
         (
             state,
-            _label(policy, state),
+            state_label(policy, state),
             policy.described(state).waiting_on or "",
             " and ".join(
                 word
@@ -108,7 +108,8 @@ def _conditions(row: Transition) -> str:
     return ", ".join(conditions + [f"needs {name}" for name in row.needs])
 
 
-def _label(policy: Policy, state: str) -> str:
+def state_label(policy: Policy, state: str) -> str:
+    """What people read for a state: ``Pending - Customer Input``."""
     status, _, sub_status = state.partition(".")
     label = policy.statuses[status].label
     return f"{label} - {policy.statuses[status].sub_statuses[sub_status].label}" if sub_status else label
@@ -153,7 +154,7 @@ def _page(policy: Policy) -> Iterator[str]:
             title="Reminders and notifications",
             columns=("Status", "What", "Who", "When"),
             rows=tuple(
-                (_label(policy, state), _WHAT[timer.kind], _words(timer.audience or "—"), _when(timer))
+                (state_label(policy, state), _WHAT[timer.kind], _words(timer.audience or "—"), _when(timer))
                 for state, timer in _timers(policy, "remind", "notify")
             ),
         )
@@ -163,7 +164,7 @@ def _page(policy: Policy) -> Iterator[str]:
             title="Automatic moves",
             columns=("Scenario", "Moves to", "After"),
             rows=tuple(
-                (_inaction(policy, state), _label(policy, str(timer.to)), str(timer.after))
+                (_inaction(policy, state), state_label(policy, str(timer.to)), str(timer.after))
                 for state, timer in _timers(policy, "move")
             ),
         )
@@ -185,13 +186,15 @@ def _closures(policy: Policy) -> Iterator[tuple[str, str]]:
         states = [state for state, by in found.items() if CUSTOMER in by and not policy.is_closed(state)]
         if closes and states:
             everywhere = states == list(policy.matching([ANY_OPEN]))
-            where = _PSEUDO[ANY_OPEN] if everywhere else ", ".join(_label(policy, state) for state in states)
+            where = (
+                _PSEUDO[ANY_OPEN] if everywhere else ", ".join(state_label(policy, state) for state in states)
+            )
             yield f"{_words(row.event).capitalize()} by {CUSTOMER} in {where}", "Immediately"
 
 
 def _inaction(policy: Policy, state: str) -> str:
     waiting_on = policy.described(state).waiting_on
-    return f"{'No reply on' if waiting_on else 'No change in'} {_label(policy, state)}"
+    return f"{'No reply on' if waiting_on else 'No change in'} {state_label(policy, state)}"
 
 
 def _timers(policy: Policy, *kinds: str) -> Iterator[tuple[str, Timer]]:
@@ -313,7 +316,9 @@ def _leaving(
             meant = policy.matching([pattern])
             others = [state for state in meant if state not in states and state != row.to]
             if sum(state in meant for state in states) > len(others):
-                but = f", not in {', '.join(_label(policy, state) for state in others)}" if others else ""
+                but = (
+                    f", not in {', '.join(state_label(policy, state) for state in others)}" if others else ""
+                )
                 yield pattern, f"{label}{but}"
                 states = [state for state in states if state not in meant]
         for source in _folded(policy, states):
