@@ -348,19 +348,32 @@ def pieces(cells: Iterable[int], look: Callable[[datetime], Seen | None]) -> Ite
     for cell in cells:
         first, last = max(cell * CELL, to_micros(FIRST)), min((cell + 1) * CELL - 1, to_micros(LAST))
         left = [(first, look(from_micros(first, "first")), last, look(from_micros(last, "last")))]
+        found: list[Piece] = []
         while left:
             first, early, last, late = left.pop()
-            if early is None:
+            if early is None and late is None:
                 continue
-            if late is not None and late.result == early.result:
-                yield Piece(cell, first, last, early.result, 0)
-            elif late is not None and _is_straight(early, late, last - first):
-                yield Piece(cell, first, last, early.result, 1)
+            if early is not None and late is not None and late.result == early.result:
+                _take(found, Piece(cell, first, last, early.result, 0))
+            elif early is not None and late is not None and _is_straight(early, late, last - first):
+                _take(found, Piece(cell, first, last, early.result, 1))
             else:
                 middle = (first + last) // 2
                 before = look(from_micros(middle, "middle"))
                 after = look(from_micros(middle + 1, "middle"))
                 left += [(middle + 1, after, last, late), (first, early, middle, before)]
+        yield from found
+
+
+def _take(found: list[Piece], piece: Piece) -> None:
+    """Add a piece, or make the one before it longer where it goes on as that does."""
+    if found:
+        before = found[-1]
+        goes_on = before.result + before.slope * (piece.first - before.first) == piece.result
+        if before.slope == piece.slope and goes_on and before.last + 1 == piece.first:
+            found[-1] = before._replace(last=piece.last)
+            return
+    found.append(piece)
 
 
 def _is_straight(early: Seen, late: Seen, length: int) -> bool:
