@@ -73,6 +73,8 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
 """The names that are looked for where the map gives none; the name itself, for those not here."""
 
 
+_TUPLE: Final = {name: name for name in STATUS_COLUMNS[:4]}
+"""The columns of a row that is a tuple."""
 _WHOLE: Final = re.compile("-?[0-9]{1,18}")
 
 
@@ -439,7 +441,8 @@ def read(
     rows, missing columns, values that are not mapped, and a log without rows.
     """
     given: object = log
-    is_frame = hasattr(given, "columns")
+    columns = getattr(given, "columns", None)
+    is_frame = columns is not None and not callable(columns)
     if isinstance(given, str | bytes | Mapping) or is_frame or not isinstance(given, Iterable):
         hint = "; a dataframe goes to casestate.frames.replay" if is_frame else ""
         hint = "; open the file: csv.DictReader(…)" if isinstance(given, str) else hint
@@ -493,7 +496,7 @@ class _Reader:
             if isinstance(row, Case):
                 self.take_case(row)
             else:
-                self.take_row(number, self.fields(row))
+                self.take_row(number, *self.fields(row))
         except _Bad as bad:
             self.counts.bad += 1
             if self.on_error is not None:
@@ -503,31 +506,26 @@ class _Reader:
             self.naive = self.naive or bad.naive
             self.problems += [Problem(f"row {number}", str(problem)) for problem in bad.problems]
 
-    def fields(self, row: object) -> Mapping[str, object]:
-        """A row as a mapping; the first one says which columns there are."""
+    def fields(self, row: object) -> tuple[Mapping[str, object], Mapping[str, str]]:
+        """A row as a mapping, and its columns: those of the first mapping hold for all."""
+        given = row
         if isinstance(row, Mapping):
             fields = cast("Mapping[str, object]", row)
             if self.columns is None:
-                there = [
-                    name for name in fields if isinstance(name, str)
-                ]  # csv keeps what is over under None
-                columns = self.reading.columns(there)
+                # What is over in a row of CSV stands under None.
+                columns = self.reading.columns([name for name in fields if isinstance(name, str)])
                 if "status" in columns:  # rows of JSON leave out what they have none of
                     columns.setdefault("sub_status", "sub_status")
                 self.columns = columns
-            return fields
-        if isinstance(row, list | tuple):
+            return fields, self.columns
+        if isinstance(row, Sequence) and not isinstance(row, str | bytes):
             cells = cast("Sequence[object]", row)
             if len(cells) in (3, 4):
-                self.columns = dict(zip(STATUS_COLUMNS[:4], STATUS_COLUMNS, strict=False))
-                return dict(zip(STATUS_COLUMNS, cells, strict=False))
-        message = (
-            f"must be a mapping, a tuple of case, at, status and sub_status, or a Case, not {shown(row)}"
-        )
-        raise _Bad([Problem("", message)])
+                return dict(zip(STATUS_COLUMNS, cells, strict=False)), _TUPLE
+        message = "must be a mapping, a tuple of case, at, status and sub_status, or a Case"
+        raise _Bad([Problem("", f"{message}, not {shown(given)}")])
 
-    def take_row(self, number: int, fields: Mapping[str, object]) -> None:
-        columns = cast("Mapping[str, str]", self.columns)
+    def take_row(self, number: int, fields: Mapping[str, object], columns: Mapping[str, str]) -> None:
         cells = _Cells(fields, columns, self.reading)
         case = cells.text("case")
         at = cells.instant()
@@ -578,8 +576,9 @@ class _Reader:
     def past(self) -> Past:
         """What has been read; raises everything that is wrong with it."""
         counts, reading = self.counts, self.reading
-        if not self.problems and not counts.rows:
-            self.problems.append(Problem("", "has no rows: there is nothing to replay"))
+        if not self.problems and counts.rows == counts.bad:
+            what = f"none of its {_rows(counts.bad)} can be read" if counts.bad else "has no rows"
+            self.problems.append(Problem("", f"{what}: there is nothing to replay"))
         has_events = self.columns is not None and "event" in self.columns
         if has_events:
             self.problems += reading.unmapped_events(counts.values)

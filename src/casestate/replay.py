@@ -77,6 +77,8 @@ QUANTILES: Final = (0.1, 0.25, 0.5, 0.75, 0.9)
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
 _DIGITS: Final = 4
+_TINY: Final = 1e-9
+"""What a product of a share and a count may be too large by."""
 _SURE: Final = 1.959963984540054
 """How many standard deviations hold 95 of 100."""
 
@@ -332,7 +334,8 @@ def replay(
     a TOML file's path or a mapping. Stays without an end are watched to ``horizon``, inclusive: the last
     instant of the log, ignored rows included, unless given; rows after it count all the same. With
     ``restart="touch"`` every row that repeats its status begins a new stay. ``zone`` (an IANA name) is
-    that of instants without one. ``lengths`` asks besides what other numbers of days would have done, by timer, as `what_if` does.
+    that of instants without one. ``lengths`` asks besides what other numbers of days would have done, by
+    timer, as `what_if` does.
 
     A row that cannot be read is passed with its number to ``on_error``, and the rest is still read.
 
@@ -597,7 +600,7 @@ class Watch:
                         left_to=None if following is None else following.state,
                     )
                 )
-                tally.actions[timer.name, f"{due_at:%Y-%m}"] += 1
+                tally.actions[timer.name, f"{due_at.year:04}-{due_at.month:02}"] += 1
                 tally.beyond += departed is not None and entered_at > departed
                 if timer.to is not None and departed is None:
                     departed = due_at
@@ -851,7 +854,7 @@ def _time_in_state(state: str, durations: _Durations) -> TimeInState:
     up_to = list(accumulate(ended[length] for length in lengths))
     count = up_to[-1] if up_to else 0
     quantiles = {
-        share: timedelta(seconds=lengths[bisect_left(up_to, share * count)])
+        share: timedelta(seconds=lengths[bisect_left(up_to, math.ceil(share * count - _TINY))])
         for share in (QUANTILES if count else ())
     }
     return TimeInState(state=state, ended=count, still=sum(durations.values()) - count, quantiles=quantiles)
