@@ -36,7 +36,9 @@ from casestate import (
     policies,
     testing,
 )
+from casestate.log import Past, Reading, read
 from casestate.registration import register
+from casestate.schedule import schedules
 from casestate.testing import assert_history_is_legal
 from casestate.testing.strategies import FIRST, LAST, TICK, ZONES, turns
 
@@ -517,6 +519,13 @@ def test_a_timer_beyond_the_end_of_time_is_no_action(endless: Policy) -> None:
             InvalidArgument,
             "a whole number from 0 on, not '3'",
         ),
+        (lambda: KIT.status_logs("sub-status"), InvalidArgument, "a Policy (see load_policy)"),
+        (
+            lambda: KIT.status_logs(policies.SUB_STATUS, max_rows=0),
+            InvalidArgument,
+            "max_rows is a whole number from 1 on, not 0",
+        ),
+        (lambda: KIT.status_logs(policies.SUB_STATUS, local=1), InvalidArgument, "local is True or False"),
         (lambda: KIT.actions({}), InvalidArgument, "a Policy (see load_policy), not {}"),
     ],
 )
@@ -539,6 +548,73 @@ def test_regions_need_their_package(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(InvalidArgument, match=r"pip install 'casestate\[holidays\]'"):
             make(regions=True)
     assert isinstance(testing.calendars(regions=False), st.SearchStrategy)
+
+
+# --- logs of the past --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [False, True])
+@pytest.mark.parametrize("local", [False, True])
+@given(data=st.data())
+def test_a_status_log_is_read_by_its_mapping(*, data: st.DataObject, text: bool, local: bool) -> None:
+    policy = data.draw(testing.policies())
+    rows, mapping = data.draw(testing.status_logs(policy, max_rows=9, text=text, local=local))
+    reading = Reading(policy, mapping)
+    found = read(rows, Workflow(policy), reading)
+    assert found.counts.rows == len(rows) <= 9
+    assert found.counts.bad == 0
+    assert all(row.keys() == rows[0].keys() for row in rows)
+    instants = [row[reading.columns(rows[0])["at"]] for row in rows]
+    assert {type(at) for at in instants} == {str if text else datetime}
+    assert local or found.counts.zoned == 0
+    assert text or found.counts.zoned == len(rows) * local
+
+
+def _logs(policy: Policy, **how: bool) -> st.SearchStrategy[Past]:
+    """What is read from status logs."""
+
+    def past(drawn: tuple[list[dict[str, Any]], dict[str, Any]]) -> Past:
+        return read(drawn[0], Workflow(policy), Reading(policy, drawn[1]))
+
+    return testing.status_logs(policy, **how).map(past)
+
+
+@pytest.mark.parametrize("count", ["ignored", "duplicates", "out_of_order"])
+def test_a_status_log_has_all_that_is_hostile(built_in: Policy, count: str) -> None:
+    assert some(_logs(built_in), lambda past: getattr(past.counts, count) > 1)
+
+
+@pytest.mark.parametrize("count", ["zoned", "repeated", "skipped"])
+def test_a_local_status_log_has_hours_that_are_not_or_twice(built_in: Policy, count: str) -> None:
+    assert some(_logs(built_in, local=True, text=True), lambda past: getattr(past.counts, count))
+
+
+def test_a_status_log_has_cases_that_begin_closed_and_stays_left_when_a_timer_is_due(
+    built_in: Policy,
+) -> None:
+    table = schedules(built_in)
+
+    def is_left(past: Past, late: timedelta) -> bool:
+        """Whether a stay was left so much later than a timer of it was due."""
+        return any(
+            later.entered_at == due_at + late
+            for stays in past.stays.values()
+            for stay, later in pairwise(stays)
+            for due_at in table[stay.state].firings(stay.entered_at)
+            if due_at != stay.entered_at
+        )
+
+    for late in (timedelta(0), TICK, -TICK):
+        assert some(_logs(built_in), partial(is_left, late=late))
+    assert some(
+        _logs(built_in),
+        lambda past: any(built_in.is_closed(stays[0].state) for stays in past.stays.values()),
+    )
+
+
+def test_status_logs_shrink_towards_one_row(built_in: Policy) -> None:
+    rows, _ = smallest(testing.status_logs(built_in))
+    assert len(rows) == 1
 
 
 # --- how it is found ---------------------------------------------------------------

@@ -35,6 +35,7 @@ from casestate.testing.strategies import (
     lengths,
     policies,
     policy_tables,
+    status_logs,
 )
 
 
@@ -59,4 +60,5 @@ __all__ = [
     "lengths",
     "policies",
     "policy_tables",
+    "status_logs",
 ]

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import importlib.util
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta, timezone
 from functools import cache, lru_cache
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 from zoneinfo import ZoneInfo
 
 import attrs
@@ -25,10 +25,12 @@ from hypothesis.errors import InvalidArgument
 from casestate.calendars import WEEKDAYS, Calendar, Length, Unit
 from casestate.calendars import zone as zone_named
 from casestate.case import Action, Case
-from casestate.clock import instant
+from casestate.clock import format_instant, instant
 from casestate.errors import MissingArgument, UnknownStatus, one_of, shown
 from casestate.loading import load_policy
+from casestate.log import ALIASES, IGNORE
 from casestate.policy import CLONE, Policy
+from casestate.schedule import Schedule, schedules
 from casestate.workflow import Workflow
 
 
@@ -44,6 +46,7 @@ __all__ = [
     "lengths",
     "policies",
     "policy_tables",
+    "status_logs",
 ]
 
 _T = TypeVar("_T")
@@ -151,6 +154,12 @@ def _flags(**flags: object) -> None:
     for name, value in flags.items():
         if not isinstance(value, bool):
             raise InvalidArgument(f"{name} is True or False, not {shown(value)}")
+
+
+def _whole(*, least: int = 0, **numbers: object) -> None:
+    for name, value in numbers.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise InvalidArgument(f"{name} is a whole number from {least} on, not {shown(value)}")
 
 
 def _a_policy(policy: object) -> None:
@@ -721,8 +730,7 @@ def histories(policy: Policy, *, max_changes: int = 12) -> st.SearchStrategy[Cas
     Raises `InvalidArgument`.
     """
     _a_policy(policy)
-    if not isinstance(max_changes, int) or isinstance(max_changes, bool) or max_changes < 0:
-        raise InvalidArgument(f"max_changes is a whole number from 0 on, not {shown(max_changes)}")
+    _whole(max_changes=max_changes)
     return _histories(policy, max_changes)
 
 
@@ -815,6 +823,181 @@ def _busy_more_often(policy: Policy, sub_statuses: Sequence[str]) -> list[str]:
     """All of ``sub_statuses``, and those again in which a timer may come due."""
     busy = {state.partition(".")[2] for state in policy.states if policy.schedules[state]}
     return [*sub_statuses, *[name for name in sub_statuses if name in busy] * 3]
+
+
+# --- logs of the past ---------------------------------------------------------
+
+
+def status_logs(
+    policy: Policy, *, max_rows: int = 20, text: bool = False, local: bool = False
+) -> st.SearchStrategy[tuple[list[dict[str, Any]], dict[str, Any]]]:
+    """Status logs that ``policy`` can be replayed on: the rows, and the mapping that they are read by.
+
+    A log has one row or up to ``max_rows``, of one to three cases, all with the same columns: case, instant
+    and status, some with a sub-status, some with an order. It speaks the policy's words, under the names that
+    are looked for, or words and names of its own: then the mapping has them all, and some that the
+    log never says, some to ignore, some with a meaning at first and another later. Instants are aware
+    datetimes in UTC; with ``text``, ISO 8601 in the ways it can be written. With ``local`` they show what
+    a clock on the wall does, without a zone, repeated and skipped hours among them (of texts, some have an
+    offset all the same); the mapping names the zone.
+
+    Hostile about them: several rows at one instant, rows repeated, out of order or tied by their order,
+    any case in any state at any time (closed from the beginning, moved where no event leads), the next row
+    to the microsecond when a timer is due or a clock is turned. Shrinks towards one row.
+
+    Raises `InvalidArgument`.
+    """
+    _a_policy(policy)
+    _flags(text=text, local=local)
+    _whole(max_rows=max_rows, least=1)
+    return _status_logs(policy, max_rows, text=text, local=local)
+
+
+class _Word(NamedTuple):
+    """A status and a sub-status of a log, and the state they mean; none if they are ignored."""
+
+    status: str
+    sub_status: str | None
+    state: str | None
+
+
+_LOG_NAMES: Final = {
+    "case": ("case", "case_id", "id", "Ticket #", "@case"),
+    "at": ("at", "entered_at", "ts", "date/time", "case"),
+    "status": ("status", "raw", "state", "at"),
+    "sub_status": ("sub_status", "why", "status"),
+    "order": ("order", "seq", "index"),
+}
+"""What the columns of a log may be called."""
+
+
+@lru_cache
+def _schedules(policy: Policy) -> Mapping[str, Schedule]:
+    return schedules(policy)
+
+
+@st.composite
+def _status_logs(
+    draw: st.DrawFn, policy: Policy, max_rows: int, *, text: bool, local: bool
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    words, table = _words(draw, policy)
+    zone = policy.calendar.zone if _maybe(draw) else draw(zones())
+    names, columns = _columns(draw, words)
+    mapping: dict[str, Any] = {"columns": columns} if columns or _maybe(draw) else {}
+    if table is not None:
+        mapping["statuses"] = table
+    if local:
+        mapping["zone"] = zone
+    rows: list[dict[str, Any]] = []
+    told: list[tuple[str, datetime, _Word]] = []
+    for case in _some(draw, (*_IDS, "7"), most=3):
+        near = zone if _rarely(draw) else policy.calendar.zone
+        told += draw(_tales(policy, near, words, case, max_rows - len(told)))
+    told = _shuffled(draw, told, max_rows)
+    orders_are_text = _maybe(draw)
+    for case, at, word in told:
+        row: dict[str, Any] = {names["case"]: case, names["status"]: word.status}
+        row[names["at"]] = _written(draw, at, zone, text=text, local=local)
+        if "sub_status" in names:
+            row[names["sub_status"]] = word.sub_status
+        if "order" in names:
+            number = draw(_below(5)) - 1
+            row[names["order"]] = str(number) if orders_are_text else number
+        rows.append(row)
+    return rows, mapping
+
+
+def _columns(draw: st.DrawFn, words: Sequence[_Word]) -> tuple[dict[str, str], dict[str, str]]:
+    """What the columns of a log are called, and what a mapping says of that."""
+    names: dict[str, str] = {}
+    for name, choices in _LOG_NAMES.items():
+        needed = name != "order" and (name != "sub_status" or any(word.sub_status for word in words))
+        if needed or _maybe(draw):
+            names[name] = _pick(draw, [own for own in choices if own not in names.values()])
+    found = {
+        name: next((known for known in ALIASES.get(name, (name,)) if known in names.values()), None)
+        for name in names
+    }
+    return names, {name: own for name, own in names.items() if own != found[name] or _rarely(draw)}
+
+
+def _words(draw: st.DrawFn, policy: Policy) -> tuple[list[_Word], dict[str, Any] | None]:
+    """What a log may say, and how a mapping says what that means; none if it is the policy's own words."""
+    split = [(state, *state.partition(".")[::2]) for state in policy.states]
+    if _rarely(draw):
+        return [_Word(status, sub_status or None, state) for state, status, sub_status in split], None
+    # Cells are stripped, and so are words.
+    raw = list(dict.fromkeys(text.strip() for text in (*HOSTILE_TEXTS, *ODD_NAMES, "Wait", "a.b", IGNORE)))
+    words: list[_Word] = []
+    table: dict[str, Any] = {}
+    for status in _some(draw, raw, least=len(policy.states), most=len(policy.states) + 4):
+        state, own, own_sub = _pick(draw, split)
+        sub_status = _pick(draw, (None, None, "x", own_sub or None))
+        # A status is enough where the row has the sub-status.
+        meant: Any = own if sub_status and sub_status == own_sub and _maybe(draw) else state
+        way = _pick(draw, ("plain", "plain", "first", "later", IGNORE))
+        if way == "first":
+            meant = {"first": meant, "later": _pick(draw, (IGNORE, IGNORE, *policy.states))}
+        elif way == "later":
+            meant = {"first": IGNORE, "later": meant}
+        elif way == IGNORE:
+            meant = IGNORE
+        by_both = sub_status is not None and _rarely(draw)
+        table[f"{status}.{sub_status}" if by_both else status] = meant
+        words.append(_Word(status, sub_status, None if meant == IGNORE else state))
+    return words, table
+
+
+@st.composite
+def _tales(
+    draw: st.DrawFn, policy: Policy, zone: str, words: Sequence[_Word], case: str, most: int
+) -> list[tuple[str, datetime, _Word]]:
+    """What is told of one case, in the order of time."""
+    now = entered_at = draw(instants(zone))
+    state: str | None = None
+    told: list[tuple[str, datetime, _Word]] = []
+    while len(told) < most and (not told or draw(_below(6))):
+        word = told[-1][2] if told and _rarely(draw) else _pick(draw, words)
+        told.append((case, now, word))
+        if word.state is not None and word.state != state:
+            state, entered_at = word.state, now
+        due = () if state is None else tuple(_schedules(policy)[state].firings(entered_at))
+        turned = [turn for turn in turns(zone) if turn > now]
+        waits = ["none", "tick", "soon", *(["due"] * 3 if due else ()), *(["turn"] if turned else ())]
+        wait = _pick(draw, waits)
+        if wait == "due":
+            now = max(now, _nudged(draw, _pick(draw, due)))
+        elif wait == "turn":
+            now = max(now, _nudged(draw, turned[0]) + timedelta(minutes=_pick(draw, (0, 0, 29, -30, -30))))
+        elif wait != "none":
+            length = TICK if wait == "tick" else timedelta(seconds=draw(_below(30 * 86_400)))
+            now += min(length, LAST - now)
+    return told
+
+
+def _nudged(draw: st.DrawFn, at: datetime) -> datetime:
+    return at + min(draw(nudges()), LAST - at)
+
+
+def _shuffled(draw: st.DrawFn, rows: list[_T], most: int) -> list[_T]:
+    """The rows, some of them twice, in any order."""
+    more = min(draw(_below(3)) * _maybe(draw), most - len(rows))
+    rows = [*rows, *(rows[draw(_below(len(rows)))] for _ in range(more))]
+    return draw(st.permutations(rows)) if _maybe(draw) else rows
+
+
+def _written(draw: st.DrawFn, at: datetime, zone: str, *, text: bool, local: bool) -> datetime | str:
+    """An instant as a log has it."""
+    if local and not (text and _rarely(draw)):
+        # Half an hour more than the clock shows is, before a turn, a time that it skips.
+        wall = at.astimezone(zone_named(zone)).replace(tzinfo=None, fold=0)
+        wall += timedelta(minutes=_pick(draw, (0, 0, 30)))
+        return wall.isoformat(sep=_pick(draw, "T ")) if text else wall
+    if not text:
+        return at
+    offset = timezone(timedelta(minutes=_pick(draw, (0, 60, -300, 345, 840))))
+    written = at.astimezone(offset).isoformat(sep=_pick(draw, "Tt "))
+    return _pick(draw, (format_instant(at), format_instant(at), written))
 
 
 def actions(policy: Policy) -> st.SearchStrategy[Action]:
