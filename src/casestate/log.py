@@ -486,6 +486,7 @@ class _Reader:
         self.rows: dict[str, list[_Row]] = {}
         self.stays: dict[str, list[Stay]] = {}
         self.columns: Mapping[str, str] | None = None
+        self.kind = ""
         self.problems: list[Problem] = []
         self.naive = False
 
@@ -493,6 +494,7 @@ class _Reader:
         self.counts.rows += 1
         number = self.counts.rows
         try:
+            self.check_kind(row)
             if isinstance(row, Case):
                 self.take_case(row)
             else:
@@ -506,24 +508,25 @@ class _Reader:
             self.naive = self.naive or bad.naive
             self.problems += [Problem(f"row {number}", str(problem)) for problem in bad.problems]
 
+    def check_kind(self, row: object) -> None:
+        """See that a row is of the kind that the first one is of."""
+        kind = _kind(row)
+        self.kind = self.kind or kind
+        if kind != self.kind:
+            raise _Bad([Problem("", f"is a {kind}, but the log begins with a {self.kind}")])
+
     def fields(self, row: object) -> tuple[Mapping[str, object], Mapping[str, str]]:
         """A row as a mapping, and its columns: those of the first mapping hold for all."""
-        given = row
-        if isinstance(row, Mapping):
-            fields = cast("Mapping[str, object]", row)
-            if self.columns is None:
-                # What is over in a row of CSV stands under None.
-                columns = self.reading.columns([name for name in fields if isinstance(name, str)])
-                if "status" in columns:  # rows of JSON leave out what they have none of
-                    columns.setdefault("sub_status", "sub_status")
-                self.columns = columns
-            return fields, self.columns
-        if isinstance(row, Sequence) and not isinstance(row, str | bytes):
-            cells = cast("Sequence[object]", row)
-            if len(cells) in (3, 4):
-                return dict(zip(STATUS_COLUMNS, cells, strict=False)), _TUPLE
-        message = "must be a mapping, a tuple of case, at, status and sub_status, or a Case"
-        raise _Bad([Problem("", f"{message}, not {shown(given)}")])
+        if not isinstance(row, Mapping):
+            return dict(zip(STATUS_COLUMNS, cast("Sequence[object]", row), strict=False)), _TUPLE
+        fields = cast("Mapping[str, object]", row)
+        if self.columns is None:
+            # What is over in a row of CSV stands under None.
+            columns = self.reading.columns([name for name in fields if isinstance(name, str)])
+            if "status" in columns:  # rows of JSON leave out what they have none of
+                columns.setdefault("sub_status", "sub_status")
+            self.columns = columns
+        return fields, self.columns
 
     def take_row(self, number: int, fields: Mapping[str, object], columns: Mapping[str, str]) -> None:
         cells = _Cells(fields, columns, self.reading)
@@ -654,6 +657,23 @@ class _Reader:
                 stays.append(Stay(found.stay, found.state, found.entered_at))
             found = attrs.evolve(found, history=())  # nobody reads it here
         return stays
+
+
+def _kind(row: object) -> str:
+    """What a row is. Raises `_Bad` for what is none."""
+    if isinstance(row, Case):
+        return "Case"
+    if isinstance(row, Mapping):
+        return "mapping"
+    given = row
+    if (
+        isinstance(row, Sequence)
+        and not isinstance(row, str | bytes)
+        and len(cast("Sequence[object]", row)) in (3, 4)
+    ):
+        return "tuple"
+    message = "must be a mapping, a tuple of case, at, status and sub_status, or a Case"
+    raise _Bad([Problem("", f"{message}, not {shown(given)}")])
 
 
 def _first_stay(case: Case) -> Stay:
