@@ -41,6 +41,7 @@ WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 CELL: Final = 12 * 3_600 * 1_000_000
 """The microseconds of a cell of `pieces`: shorter than any day off, so that none fits into one."""
 
+_STEPS: Final = (3_600_000_000, 900_000_000, 60_000_000, 1_000_000, 1)
 _TICK = timedelta(microseconds=1)
 _SECOND = timedelta(seconds=1)
 _DAY = timedelta(days=1)
@@ -358,11 +359,17 @@ def pieces(cells: Iterable[int], look: Callable[[datetime], Seen | None]) -> Ite
             elif early is not None and late is not None and _is_straight(early, late, last - first):
                 _take(found, Piece(cell, first, last, early.result, 1))
             else:
-                middle = (first + last) // 2
-                before = look(from_micros(middle, "middle"))
-                after = look(from_micros(middle + 1, "middle"))
-                left += [(middle + 1, after, last, late), (first, early, middle, before)]
+                middle = _round_middle(first, last)
+                before = look(from_micros(middle - 1, "middle"))
+                after = look(from_micros(middle, "middle"))
+                left += [(middle, after, last, late), (first, early, middle - 1, before)]
         yield from found
+
+
+def _round_middle(first: int, last: int) -> int:
+    """An instant near the middle, as round as can be: clocks and days mostly change on the hour."""
+    step = next(step for step in _STEPS if last - first >= 2 * step or step == 1)
+    return (first + last + 1) // 2 // step * step
 
 
 def _take(found: list[Piece], piece: Piece) -> None:
