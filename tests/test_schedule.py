@@ -425,3 +425,62 @@ def test_a_sweep_knows_the_timers_that_a_standing_can_reach_furthest_first(warne
     assert all(schedule is table["waiting"] for _, schedule, *_ in reaches)
     assert sweep.reaches[standing(None, "waiting", "hello")] == reaches
     assert sweep.reaches[standing("desk", "closed", None)] == ()
+
+
+# --- one by one, each settled the moment it is due ---------------------------------
+
+
+def test_the_timers_of_a_stay_fire_in_turn(warned: Policy) -> None:
+    schedule = schedule_of(warned)
+    days = (0, 7, 14, 21, 28)
+    assert schedule.offsets == tuple(day * DAY for day in days)
+    assert list(schedule.firings(NOW)) == [NOW + day * DAY for day in days]
+
+
+def test_a_timer_never_fires_before_the_one_above_it_that_a_notice_holds_back() -> None:
+    schedule = schedule_of(
+        policy_with(
+            {
+                "a": remind(after={"days": 7}),
+                "b": remind(after={"days": 8}, notice={"days": 5}),
+                "c": remind(after={"days": 10}),
+                "d": remind(after={"days": 13}),
+            }
+        )
+    )
+    assert [offset // DAY for offset in schedule.offsets or ()] == [7, 12, 12, 13]
+
+
+def test_a_calendar_decides_when_each_timer_fires() -> None:
+    schedule = schedule_of(
+        policy_with(
+            {
+                "a": remind(after={"business_days": 1}),
+                "b": remind(after={"days": 2}, notice={"calendar_days": 3}),
+            },
+            zone="Europe/Berlin",
+        )
+    )
+    assert schedule.offsets is None
+    monday = FRIDAY + 3 * DAY
+    assert list(schedule.firings(FRIDAY)) == [monday, monday + 3 * DAY]
+    assert list(schedule.firings(FRIDAY + DAY)) == [
+        datetime(2026, 3, 9, 23, tzinfo=UTC),
+        datetime(2026, 3, 12, 23, tzinfo=UTC),
+    ]
+
+
+@pytest.mark.parametrize("unit", ["days", "calendar_days"])
+def test_what_is_due_after_the_end_of_time_never_fires(unit: str) -> None:
+    schedule = schedule_of(
+        policy_with({"a": remind(after={"days": 1}), "b": remind(after={unit: 2})}, zone="Europe/Berlin")
+    )
+    assert list(schedule.firings(LAST - 2 * DAY))[:1] == [LAST - DAY]
+    assert list(schedule.firings(LAST - DAY)) == [LAST]
+    assert list(schedule.firings(LAST - DAY + TICK)) == []
+
+
+def test_a_state_without_timers_has_nothing_that_fires(warned: Policy) -> None:
+    schedule = schedule_of(warned, "closed")
+    assert schedule.offsets == ()
+    assert list(schedule.firings(NOW)) == []

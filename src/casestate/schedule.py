@@ -122,9 +122,11 @@ class Schedule:
     def _firings(self, entered_at: datetime) -> Iterator[datetime]:
         settled_at = None
         for index in range(len(self.timers)):
-            settled_at = self.due_at(index, index, entered_at, settled_at)
-            if settled_at is None:
+            due = self.due_at(index, index, entered_at, settled_at)
+            if due is None:
                 return
+            # A timer that a notice held back is settled later than the next one may be due.
+            settled_at = due if settled_at is None else max(due, settled_at)
             yield settled_at
 
     def pieces(self, index: int, cells: Iterable[int]) -> Iterator[Piece]:
