@@ -1,4 +1,4 @@
-"""The command line: what is due in a file of cases; a policy checked, explained and drawn.
+"""The command line: what is due in a file of cases; a policy checked, explained, drawn, and tried on a past.
 
 Data goes to standard output, in UTF-8 and as it is found; progress, notes and
 everything that is wrong go to standard error.
@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import shutil
 import sys
+import textwrap
 
+from contextlib import ExitStack
 from datetime import datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 
 import attrs
 import click
@@ -31,18 +34,23 @@ from casestate import drawing, render
 from casestate.case import Action, Case
 from casestate.clock import format_instant, parse_instant, utc_now
 from casestate.compare import compare
-from casestate.errors import InstantError, NaiveTimeError, PolicyError
+from casestate.errors import InstantError, LogError, NaiveTimeError, PolicyError
 from casestate.loading import load_policy
+from casestate.log import LogMap, Reading, load_map
+from casestate.replay import OUTCOMES, PastAction, ask, replay
 from casestate.rows import (
     DEFAULT_POLICY,
     EVALUATED,
+    CaseFile,
     Desks,
     Failure,
+    LogFile,
     Sieve,
     Trouble,
     Unfulfilled,
     of_case,
     opened,
+    replacing,
 )
 from casestate.verify import Finding, Report, verify
 from casestate.workflow import Explanation, Workflow
@@ -51,7 +59,9 @@ from casestate.workflow import Explanation, Workflow
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from casestate.log import Restart
     from casestate.policy import Policy
+    from casestate.replay import LogValue, Move, Summary
 
 __all__ = ["cli"]
 
@@ -142,17 +152,29 @@ _WRITERS: Final[Mapping[str, Callable[[Any], Callable[[Sequence[Any]], bytes]]]]
 }
 
 
-def _table(headings: Sequence[str], rows: Iterable[Sequence[str]], widths: Sequence[int] = ()) -> str:
+def _table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    widths: Sequence[int] = (),
+    numbers: Sequence[str] = (),
+) -> str:
     """A table for people: as wide as the terminal, or as its cells where there is none.
 
     With ``widths`` it goes on from one that has been written: columns as wide as there, no headings.
+    The columns of ``numbers`` stand on the right.
     """
     on_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if on_terminal else _WIDEST
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), show_header=not widths)
     for heading, least in zip(headings, widths or (0,) * len(headings), strict=True):
         whole = heading in _UNBROKEN and width >= _ROOM
-        table.add_column(heading, min_width=min(least, _WIDE), no_wrap=whole, overflow="fold")
+        table.add_column(
+            heading,
+            min_width=min(least, _WIDE),
+            no_wrap=whole,
+            overflow="fold",
+            justify="right" if heading in numbers else "left",
+        )
     for row in rows:
         table.add_row(*map(Text, row))
     console = Console(file=io.StringIO(), force_terminal=on_terminal, width=width)
@@ -326,8 +348,8 @@ def _on_cases(command: Callable[..., None]) -> Callable[..., None]:
 def cli() -> None:
     """What is due in a file of support cases, by policies written as data.
 
-    CASES is JSON Lines, CSV or Parquet, or - for standard input. POLICY is the name of a
-    built-in policy (sub-status, open-resolved) or a TOML file.
+    CASES and LOG are JSON Lines, CSV or Parquet, or - for standard input. POLICY is the
+    name of a built-in policy (sub-status, open-resolved) or a TOML file.
 
     Exit codes: 0 done; 1 a row was bad, or a check failed; 2 wrong usage, or a
     file that cannot be read.
@@ -347,7 +369,7 @@ def due(
 ) -> None:
     """Print what is due: at most one action a case."""
     desks = Desks(policies)
-    with opened(cases) as file:
+    with opened(cases, CaseFile) as file:
         rows = file.rows(input_form, sieve=Sieve(desks, now))
         actions = desks.each(rows, file.trouble, lambda desk, case: desk.due([case], now=now))
         layout = _action_layout("due since", "overdue", lambda due_at: _span(now - due_at))
@@ -393,7 +415,7 @@ def forecast(
                 return
             yield action
 
-    with opened(cases) as file:
+    with opened(cases, CaseFile) as file:
         rows = of_case(file.rows(input_form), case_id, file.name)
         layout = _action_layout("due", "from now", lambda due_at: _from_now(due_at - now))
         _write(desks.each(rows, file.trouble, ahead), layout, form, file.trouble)
@@ -423,7 +445,7 @@ def explain(
 ) -> None:
     """Print what is to be said of each timer of a case's state: due, settled, waiting, held back."""
     desks = Desks(policies)
-    with opened(cases) as file:
+    with opened(cases, CaseFile) as file:
         rows = of_case(file.rows(input_form, (*EVALUATED, "history")), case_id, file.name)
         explained = desks.each(rows, file.trouble, lambda desk, case: _explanations(desk, case, now))
         _write(explained, _EXPLANATIONS, form, file.trouble)
@@ -574,3 +596,432 @@ _VIEWS: Final[Mapping[str, Callable[[Policy], str | bytes]]] = {
     "toml": _toml,
     "svg": _svg,
 }
+
+
+# --- the past ----------------------------------------------------------------
+
+_PAST_ACTION_COLUMNS: Final = tuple(field.name for field in attrs.fields(PastAction))
+_PAST_ACTIONS: Final[_Layout[PastAction]] = _Layout(
+    columns=_PAST_ACTION_COLUMNS,
+    record=PastAction.to_dict,
+    headings=_PAST_ACTION_COLUMNS,
+    cells=lambda action: tuple(str(cell or "") for cell in action.to_dict().values()),
+)
+_ACTION_SUFFIXES: Final = (".jsonl", ".csv", ".parquet")
+_MOST_MOVES: Final = 10
+"""How many moves that are not allowed are shown."""
+_REPLIED_AFTER: Final = (1, 3, 7, 14, 28)
+"""After how many days it is said how many had replied."""
+_DAYS: Final = re.compile(r"([0-9]{1,7})(?:-([0-9]{1,7}))?")
+_MOST_DAYS: Final = 1_000
+"""How many lengths are asked about at a time."""
+
+
+def _lengths(
+    ctx: click.Context, param: click.Parameter, values: Sequence[str]
+) -> Mapping[str, Sequence[int]]:
+    """``timer=7,14,21-28`` as the numbers of days that are asked about, by timer."""
+    found: dict[str, list[int]] = {}
+    for value in values:
+        timer, _, listed = value.partition("=")
+        days: list[int] = []
+        for text in listed.split(","):
+            numbers = _DAYS.fullmatch(text.strip())
+            if not timer.strip() or numbers is None:
+                message = f"{value!r} is no timer with numbers of days, such as close_pending=7,14,21-28"
+                raise click.BadParameter(message, ctx, param)
+            first, last = numbers[1], numbers[2] or numbers[1]
+            days += range(int(first), min(int(last), int(first) + _MOST_DAYS) + 1)
+        if len(days) > _MOST_DAYS:
+            raise click.BadParameter(f"more than {_MOST_DAYS} lengths of {timer.strip()}", ctx, param)
+        found.setdefault(timer.strip(), []).extend(days)
+    return found
+
+
+def _actions_file(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    if value is not None and Path(value).suffix not in _ACTION_SUFFIXES:
+        raise click.BadParameter(f"{value!r} must end in {', '.join(_ACTION_SUFFIXES)}", ctx, param)
+    return value
+
+
+@cli.command("replay")
+@click.argument("log", metavar="LOG")
+@click.option(
+    "--policy",
+    callback=_policy,
+    required=True,
+    metavar="NAME|FILE",
+    help="The policy to try: a built-in one, or a TOML file.",
+)
+@click.option(
+    "--map",
+    "map_file",
+    metavar="MAP",
+    help="A TOML file that says which columns LOG has, and what its statuses mean. Left out, LOG speaks "
+    "the policy's own words.",
+)
+@click.option(
+    "--what-if",
+    "lengths",
+    callback=_lengths,
+    multiple=True,
+    metavar="TIMER=DAYS,…",
+    help="Ask what other lengths of a timer would have done: close_pending=7,14,21-28. May be given again.",
+)
+@click.option(
+    "--horizon",
+    callback=_instant,
+    help="Up to when stays without an end are watched; the last instant of LOG if left out.",
+)
+@click.option("--zone", metavar="ZONE", help="The time zone of instants that name none: Europe/Rome.")
+@click.option(
+    "--restart",
+    type=click.Choice(["change", "touch"]),
+    default="change",
+    show_default=True,
+    help="What begins a new stay: a change of status, or every row.",
+)
+@click.option(
+    "--actions",
+    "actions_file",
+    callback=_actions_file,
+    metavar="FILE",
+    help="Write every action there: .jsonl, .csv or .parquet.",
+)
+@click.option("--report", "report_file", metavar="FILE", help="Write a report for people there, as HTML.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["table", "json"]),
+    default="table",
+    show_default=True,
+    help="How to write the summary.",
+)
+@click.option(
+    "--input",
+    "input_form",
+    type=click.Choice(["jsonl", "csv", "parquet"]),
+    help="How LOG is written; told by its first bytes if left out.",
+)
+@click.pass_context
+def replay_command(
+    ctx: click.Context,
+    log: str,
+    policy: Policy,
+    map_file: str | None,
+    lengths: Mapping[str, Sequence[int]],
+    horizon: datetime | None,
+    zone: str | None,
+    restart: Restart,
+    actions_file: str | None,
+    report_file: str | None,
+    form: str,
+    input_form: str | None,
+) -> None:
+    """Print what a policy would have done to a past.
+
+    LOG has a row for each status that a case was given: case, instant, status and perhaps sub-status; or
+    for each event; or it has cases with their histories. Nothing is applied: history goes on as it really
+    did. docs/replay.md explains every table.
+    """
+    reading = _reading(policy, map_file, zone, restart)
+    try:
+        ask(policy, lengths)
+    except PolicyError as error:
+        raise Failure(*(f"--what-if: {problem}" for problem in error.problems)) from None
+    with ExitStack() as files:
+        write_actions = _actions_writer(files, actions_file)
+        write_report = _report_writer(files, report_file)
+        with opened(log, LogFile) as file:
+            try:
+                found = replay(
+                    file.rows(input_form, reading),
+                    Workflow(policy),
+                    mapping=reading.map,
+                    horizon=horizon,
+                    restart=restart,
+                    zone=zone,
+                    lengths=lengths,
+                    on_error=file.bad_row,
+                )
+            except LogError as error:
+                if file.trouble.rows:
+                    file.trouble.finish()
+                hint = () if map_file else (f"{file.name}: --map FILE says how a log is written",)
+                raise Failure(*(f"{file.name}: {problem}" for problem in error.problems), *hint) from None
+        exit_code = file.trouble.finish()
+        if found.summary.unused:
+            unused = ", ".join(map(repr, found.summary.unused))
+            file.trouble.say(f"note: {map_file}: the log does not have {unused}")
+        write_actions(found.actions)
+        write_report(found.summary, policy, log)
+    if form == "json":
+        _write_json(found.summary.to_dict())
+    else:
+        _write_summary(found.summary, file.name)
+    ctx.exit(exit_code)
+
+
+def _reading(policy: Policy, map_file: str | None, zone: str | None, restart: Restart) -> Reading:
+    try:
+        log_map = LogMap() if map_file is None else load_map(map_file)
+        return Reading(policy, log_map, zone=zone, restart=restart)
+    except LogError as error:
+        raise Failure(
+            *(
+                f"--zone: {problem.message}"
+                if problem.path == "zone" and zone is not None
+                else f"{map_file}: {problem}"
+                for problem in error.problems
+            )
+        ) from None
+
+
+def _actions_writer(files: ExitStack, path: str | None) -> Callable[[Iterable[PastAction]], None]:
+    if path is None:
+        return lambda _: None
+    file = files.enter_context(replacing(path))
+    write = _WRITERS[Path(path).suffix.removeprefix(".")](_PAST_ACTIONS)
+
+    def write_all(actions: Iterable[PastAction]) -> None:
+        rest = iter(actions)
+        while batch := list(islice(rest, _BATCH)):
+            file.write(write(batch))
+
+    return write_all
+
+
+def _report_writer(files: ExitStack, path: str | None) -> Callable[[Summary, Policy, str], None]:
+    if path is None:
+        return lambda *_: None
+    try:
+        from casestate import report  # noqa: PLC0415 - an extra, for those who want one
+    except ImportError as error:
+        hint = "--report needs the report extra: pip install 'casestate[report]'"
+        raise Failure(f"{hint} ({error.name} is not there)") from None
+    file = files.enter_context(replacing(path))
+
+    def write(summary: Summary, policy: Policy, log: str) -> None:
+        file.write(report.report(summary, policy, title=f"{policy.name} on {Path(log).name}").encode())
+
+    return write
+
+
+class _Part(NamedTuple):
+    """A part of the summary: a table, and what is to be said of it."""
+
+    title: str
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    remarks: Sequence[str] = ()
+
+
+_WORDS: Final = frozenset(
+    ("what", "value", "read as", "timer", "kind", "audience", "to", "length", "from", "state", "event", "by")
+)
+"""The columns of the summary that hold words; all others hold numbers."""
+
+
+def _write_summary(summary: Summary, log: str) -> None:
+    first, last, horizon = (
+        "never" if moment is None else format_instant(moment)
+        for moment in (summary.first, summary.last, summary.horizon)
+    )
+    click.echo(render.visible(f"What {summary.policy} would have done to {log}"))
+    click.echo(f"{first} to {last}, watched to {horizon}")
+    for part in _parts(summary):
+        click.echo(f"\n{part.title}\n")
+        if part.rows:
+            rows = [tuple(map(render.visible, row)) for row in part.rows]
+            numbers = [name for name in part.headings if name not in _WORDS]
+            click.echo(_table(part.headings, rows, numbers=numbers), nl=False)
+            click.echo("\n" * bool(part.remarks), nl=False)
+        for remark in part.remarks:
+            click.echo(_wrapped(remark))
+
+
+def _wrapped(text: str) -> str:
+    """A sentence, in lines as wide as the terminal if there is one."""
+    if not sys.stdout.isatty():
+        return text
+    return textwrap.fill(text, shutil.get_terminal_size().columns)
+
+
+def _parts(summary: Summary) -> Iterator[_Part]:
+    yield _what_was_read(summary)
+    yield _values(summary)
+    yield _Part(
+        "What would have come due",
+        ("timer", "kind", "audience", "to", "actions"),
+        [
+            (count.timer, count.kind, count.audience or "", count.to or "", f"{count.actions:,}")
+            for count in summary.timers
+        ],
+    )
+    yield _closed(summary)
+    if summary.what_ifs:
+        yield _other_lengths(summary)
+    yield _moves(summary.moves)
+    if summary.refusals:
+        yield _Part(
+            "Events that the policy refuses",
+            ("state", "event", "by", "rows"),
+            [(each.state, each.event, each.by, f"{each.count:,}") for each in summary.refusals],
+        )
+    yield _Part(
+        "Time in state, of the stays that ended",
+        ("state", "ended", "10 %", "25 %", "half", "75 %", "90 %", "not ended"),
+        [
+            (
+                time.state,
+                f"{time.ended:,}",
+                *(_length(time.quantiles.get(share)) for share in (0.1, 0.25, 0.5, 0.75, 0.9)),
+                f"{time.still:,}",
+            )
+            for time in summary.times
+        ],
+    )
+    if summary.replies:
+        yield _replies(summary)
+
+
+def _what_was_read(summary: Summary) -> _Part:
+    zone = summary.zone or ""
+    counts = (
+        ("rows", summary.rows, True),
+        ("bad rows, left out", summary.bad_rows, True),
+        ("ignored rows, as the map says", summary.ignored_rows, True),
+        ("duplicate rows", summary.duplicate_rows, False),
+        ("rows that stood out of order", summary.out_of_order_rows, False),
+        (f"instants without a zone, read in {zone}", summary.local_times, False),
+        ("of them in an hour that comes twice, read as its first pass", summary.repeated_times, False),
+        ("of them at a time that is skipped, read as the end of the gap", summary.skipped_times, False),
+        ("cases", summary.cases, True),
+        *(
+            (f"cases first seen in {begun.state}: not allowed", begun.cases, False)
+            for begun in summary.beginnings
+            if not begun.allowed
+        ),
+        ("stays", summary.stays, True),
+    )
+    rows = [(name, f"{count:,}") for name, count, always in counts if count or always]
+    return _Part("What was read", ("what", "count"), rows)
+
+
+def _values(summary: Summary) -> _Part:
+    meant = any(value.first or value.later for value in summary.values)
+    title = "How its statuses were read" if meant else "What it tells of"
+    headings = ("value", "read as", "rows") if meant else ("value", "rows")
+    rows = [
+        (_value(value), *([_meaning(value)] if meant else []), f"{value.rows:,}") for value in summary.values
+    ]
+    return _Part(title, headings, rows)
+
+
+def _value(value: LogValue) -> str:
+    return value.value if value.sub_value is None else f"{value.value}.{value.sub_value}"
+
+
+def _meaning(value: LogValue) -> str:
+    first, later = value.first or "ignored", value.later or "ignored"
+    return first if first == later else f"{first}, later {later}"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else ""
+
+
+def _nearly(part: int, whole: int) -> str:
+    """The share of nearly all, which is all only if it is."""
+    return f" ({10_000 * part // whole / 100:.2f} %)" if whole else ""
+
+
+def _closed(summary: Summary) -> _Part:
+    names = [outcome.replace("_", " ") for outcome in OUTCOMES]
+    rows = [
+        (each.timer, f"{each.cases:,}", *(f"{getattr(each, outcome):,}" for outcome in OUTCOMES))
+        for each in summary.closures
+    ]
+    moved = _counted(summary.counterfactual_cases, "case")
+    beyond = _counted(summary.counterfactual_actions, "action")
+    remark = (
+        f"A timer would have moved {moved}. {beyond} of those above belong to stays that began after that: "
+        "there the case would have gone another way."
+    )
+    return _Part(
+        "Cases that would have closed, and what became of them later",
+        ("timer", "cases", *names),
+        rows,
+        [remark] if summary.counterfactual_cases else (),
+    )
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def _other_lengths(summary: Summary) -> _Part:
+    return _Part(
+        "What other lengths would have done",
+        ("timer", "length", "closed", "seen for 30 days", "came back", "share", "reminders", "notifications"),
+        [
+            (
+                each.timer,
+                each.length,
+                f"{each.closed:,}",
+                f"{each.followed:,}",
+                f"{each.came_back:,}",
+                _share(each.came_back, each.followed),
+                f"{each.reminders:,}",
+                f"{each.notifications:,}",
+            )
+            for each in summary.what_ifs
+        ],
+        ["Came back: support had work within 30 days, of those that can be seen so long."],
+    )
+
+
+def _moves(moves: Sequence[Move]) -> _Part:
+    refused = [move for move in moves if not move.by]
+    total, wrong = (sum(move.count for move in some) for some in (moves, refused))
+    remarks = [
+        f"The policy allows {total - wrong:,} of {_counted(total, 'move')}{_nearly(total - wrong, total)}."
+    ]
+    if len(refused) > _MOST_MOVES:
+        rest = _counted(sum(move.count for move in refused[_MOST_MOVES:]), "move")
+        remarks.append(f"{len(refused) - _MOST_MOVES} more pairs that it does not allow: {rest}.")
+    return _Part(
+        "Moves that the policy does not allow, the most frequent first",
+        ("from", "to", "moves"),
+        [(move.from_state, move.to_state, f"{move.count:,}") for move in refused[:_MOST_MOVES]],
+        remarks,
+    )
+
+
+def _replies(summary: Summary) -> _Part:
+    return _Part(
+        "How many had a reply after so many days, those still waiting counted right",
+        ("state", "stays", "replied", *(f"{days} d" for days in _REPLIED_AFTER)),
+        [
+            (
+                curve.state,
+                f"{curve.stays:,}",
+                f"{curve.replied:,}",
+                *(f"{100 * curve.share(timedelta(days=days)):.1f} %" for days in _REPLIED_AFTER),
+            )
+            for curve in summary.replies
+        ],
+    )
+
+
+def _length(length: timedelta | None) -> str:
+    """A length of time in its two largest units: ``3 d 4 h``."""
+    if length is None:
+        return ""
+    rest = length // timedelta(seconds=1)
+    found: list[str] = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
+        count, rest = divmod(rest, size)
+        if found or count:
+            found.append(f"{count} {unit}" if count else "")
+    return " ".join(filter(None, found[:2])) or "0 s"

@@ -1,9 +1,9 @@
-"""Cases as they stand in files: the rows, and which of them are worth reading.
+"""Cases and logs as they stand in files: the rows, and which of them are worth reading.
 
 Lines are read as a stream: a million cases need no more memory than a thousand.
-A row is understood in one place only, `Case.from_dict`. Before that a `Sieve`
-drops those for which nothing can be due, at hardly more than the price of
-parsing them; what it does not fully understand it lets through.
+A row is understood in one place only: that of a case in `Case.from_dict`, that of a log of the past in
+`casestate.log`. Before that a `Sieve` drops the cases for which nothing can be due, at hardly more than
+the price of parsing them; what it does not fully understand it lets through.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ import re
 import sys
 
 from collections import deque
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
+from itertools import chain, islice
 from pathlib import Path
 from shutil import copyfileobj
 from tempfile import NamedTemporaryFile
@@ -29,8 +30,17 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from casestate.case import Case, standing
 from casestate.clock import LAST
-from casestate.errors import CaseDataError, CasestateError, nearest, one_of
+from casestate.errors import (
+    CaseDataError,
+    CasestateError,
+    LogError,
+    NaiveLogTimeError,
+    Problem,
+    nearest,
+    one_of,
+)
 from casestate.loading import BUILT_IN, load_policy
+from casestate.log import LogMap
 from casestate.render import visible
 from casestate.schedule import Sweep, schedules
 from casestate.workflow import Workflow
@@ -39,6 +49,7 @@ from casestate.workflow import Workflow
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
+    from casestate.log import Reading
     from casestate.policy import Policy
 
 __all__ = [
@@ -47,16 +58,21 @@ __all__ = [
     "CaseFile",
     "Desks",
     "Failure",
+    "LogFile",
     "Sieve",
     "Trouble",
     "Unfulfilled",
     "of_case",
     "opened",
+    "replacing",
 ]
 
 _T = TypeVar("_T")
+_F = TypeVar("_F", bound="RowFile")
 _Row: TypeAlias = "tuple[int, dict[str, object]]"
 """The number of a row's line, and the fields of its case."""
+_LogRow: TypeAlias = "tuple[int, dict[str, object] | Case | BadRow]"
+"""The same of a log, whose rows may be whole cases, or not to be read."""
 
 DEFAULT_POLICY: Final = "sub-status"
 EVALUATED: Final = ("id", "status", "sub_status", "entered_at", "policy", "stay", "settled", "settled_at")
@@ -72,6 +88,8 @@ _LONGEST_CELL: Final = 1 << 20
 """The longest cell of CSV, such as a whole correspondence that is not read."""
 _MOST_NAMES: Final = 60
 """How many columns are remembered by name."""
+_MOST_NAIVE: Final = 3
+"""How many rows that lack nothing but a time zone are named."""
 _TICK: Final = timedelta(microseconds=1)
 _WHOLE: Final = re.compile("[0-9]{1,18}")
 _PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]*')
@@ -87,7 +105,7 @@ _MISTAKEN: Final = {
     b"\xff\xfe": _UTF_16,
     b"\xfe\xff": _UTF_16,
 }
-"""How files begin that are easily mistaken for a file of cases."""
+"""How files begin that are easily mistaken for one that can be read here."""
 
 
 class Failure(click.ClickException):
@@ -133,6 +151,8 @@ class Trouble:
         self.last_names: tuple[str, ...] = ()
         self.last_fields: Mapping[str, str] = {}
         self.bar: Progress | None = None
+        self.naive = 0
+        """Bad rows that lack nothing but a time zone."""
 
     def say(self, text: str) -> None:
         with self.aside():
@@ -142,6 +162,14 @@ class Trouble:
         self.bad += 1
         for problem in problems:
             self.say(f"{self.file}:{line}: {problem}")
+
+    def naive_row(self, line: int, problem: str) -> None:
+        """A row that lacks nothing but a time zone: the first are named, for one option mends them all."""
+        self.naive += 1
+        if self.naive <= _MOST_NAIVE:
+            self.row(line, [problem])
+        else:
+            self.bad += 1
 
     def columns(self, names: Iterable[str]) -> Mapping[str, str]:
         """Which column holds which field of a case; the others are remembered for the note."""
@@ -164,8 +192,13 @@ class Trouble:
             self.say(f"note: {self.file}: columns that no case has are ignored: {names}")
         if not self.rows:
             self.say(f"note: {self.file}: no cases")
+        if self.naive > _MOST_NAIVE:
+            more = self.naive - _MOST_NAIVE
+            self.say(
+                f"{self.file}: {more:,} more rows have an instant without a time zone: --zone says which"
+            )
         if self.bad:
-            self.say(f"{self.file}: {self.bad} of {self.rows} rows are bad")
+            self.say(f"{self.file}: {self.bad:,} of {self.rows:,} rows are bad")
         return 1 if self.bad else 0
 
     @contextmanager
@@ -210,31 +243,52 @@ def _hinted(column: str) -> str:
     return f"{column!r} ({hint})" if hint else repr(column)
 
 
+# --- writing -----------------------------------------------------------------
+
+
+@contextmanager
+def replacing(path: str) -> Generator[BinaryIO]:
+    """A new file that takes the place of the one at ``path`` when all of it is there, and not before.
+
+    Raises `Failure` if it cannot be written.
+    """
+    place = Path(os.path.realpath(path))
+    part = place.with_name(f"{place.name}.{os.getpid()}.part")
+    try:
+        with part.open("xb") as file:
+            yield file
+        part.replace(place)
+    except OSError as error:
+        raise Failure(f"{path}: cannot be written: {error.strerror}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
 # --- reading -----------------------------------------------------------------
 
 
 @contextmanager
-def opened(path: str) -> Generator[CaseFile]:
-    """The file of cases at ``path``, or standard input for ``-``, with a progress bar while it is read.
+def opened(path: str, kind: type[_F]) -> Generator[_F]:
+    """The file at ``path``, or standard input for ``-``, with a progress bar while it is read.
 
-    Raises `Failure` for what is no file of cases.
+    Raises `Failure` for what is no file of its ``kind``.
     """
     try:
         stream = nullcontext(sys.stdin.buffer) if path == "-" else Path(path).open("rb")  # noqa: SIM115 - closed below
     except OSError as error:
         raise Failure(f"{path}: cannot be read: {error.strerror}") from None
     with stream as lines:
-        file = CaseFile("<stdin>" if path == "-" else path, lines, None if path == "-" else path)
+        file = kind("<stdin>" if path == "-" else path, lines, None if path == "-" else path)
         size = None if path == "-" else os.fstat(lines.fileno()).st_size
         with file.trouble.progress(size or None):
             yield file
 
 
-class CaseFile:
-    """A file of cases, read as a stream of lines; a Parquet file, some rows at a time."""
+class RowFile:
+    """A file of rows, read as a stream of lines; a Parquet file, some rows at a time."""
 
     def __init__(self, name: str, stream: BinaryIO, path: str | None = None) -> None:
-        """Look at the first line; raises `Failure` for what is no file of cases.
+        """Look at the first line; raises `Failure` for what is no file of rows.
 
         ``path`` is where the stream comes from, if that is a file.
         """
@@ -278,21 +332,13 @@ class CaseFile:
     def _failure(self, problem: str) -> Failure:
         return Failure(f"{self.name}: {problem}")
 
-    def rows(
-        self, form: str | None, wanted: Sequence[str] = EVALUATED, sieve: Sieve | None = None
-    ) -> Iterator[_Row]:
-        """The ``wanted`` fields of each row; those that cannot be read are reported.
-
-        With a ``sieve``, rows for which nothing is due may be left out. CSV holds
-        the fields that are evaluated, no lists.
-        """
-        if form == "parquet" or (form is None and self.head == _PARQUET):
-            return self._parquet_rows(wanted, sieve)
+    def form(self, given: str | None) -> str:
+        """How the file is written: as its first bytes say, unless that is ``given``."""
+        if given == "parquet" or (given is None and self.head == _PARQUET):
+            return "parquet"
         if self.head == _PARQUET:
-            raise self._failure(f"is Parquet, not {form}: leave out --input")
-        if form == "jsonl" or (form is None and self.head.lstrip().startswith(b"{")):
-            return self._json_rows(wanted, sieve)
-        return self._csv_rows(sieve)
+            raise self._failure(f"is Parquet, not {given}: leave out --input")
+        return given or ("jsonl" if self.head.lstrip().startswith(b"{") else "csv")
 
     def _chunks(self) -> Iterator[tuple[int, list[bytes]]]:
         """The lines, many at a time, with the number of the first of them."""
@@ -302,6 +348,71 @@ class CaseFile:
             self.trouble.advance(lines)
             line += len(lines)
             lines = self._read(_CHUNK)
+
+    @contextmanager
+    def _on_disk(self, suffix: str) -> Generator[str]:
+        """The path of the file; standard input is written to one first, for it is read more than once."""
+        if self.path is not None:
+            yield self.path
+            return
+        with NamedTemporaryFile(suffix=suffix) as file:
+            file.write(self.head)
+            copyfileobj(self.stream, file)
+            file.flush()
+            yield file.name
+
+    def _csv(self) -> tuple[list[str], Iterator[tuple[int, list[str] | BadRow]]]:
+        """The header of CSV, and then the cells of each row, or why it has none, with its line."""
+        csv.field_size_limit(_LONGEST_CELL)
+        lines = _Lines(self.line, (line for _, chunk in self._chunks() for line in chunk))
+        reader = csv.reader(lines, strict=True)
+        try:
+            header = [name.strip() for name in next(reader)]
+            "".join(header).encode()
+        except csv.Error as error:
+            raise self._failure(f"neither JSON Lines nor CSV: {error}") from None
+        except UnicodeEncodeError:
+            raise self._failure("is not UTF-8: its first line is not") from None
+        return header, self._csv_rows_of(reader, lines)
+
+    def _csv_rows_of(
+        self, reader: Iterator[list[str]], lines: _Lines
+    ) -> Iterator[tuple[int, list[str] | BadRow]]:
+        while True:
+            line = lines.begin_row()
+            try:
+                cells: list[str] | BadRow | None = next(reader, None)
+            except csv.Error as error:
+                lines.read_again()
+                cells = BadRow(f"is not CSV: {error}")
+            if cells is None:
+                return
+            if cells:
+                self.trouble.rows += 1
+                yield line, cells
+
+    def _only_once(self, header: Sequence[str], names: Iterable[str]) -> None:
+        """Raise `Failure` if a column of the ``names`` is there twice: nobody knows which is meant."""
+        twice = [name for name in dict.fromkeys(names) if header.count(name) > 1]
+        if twice:
+            raise self._failure(f"the column {one_of(twice)} is there twice")
+
+
+class CaseFile(RowFile):
+    """A file of cases."""
+
+    def rows(
+        self, form: str | None, wanted: Sequence[str] = EVALUATED, sieve: Sieve | None = None
+    ) -> Iterator[_Row]:
+        """The ``wanted`` fields of each row; those that cannot be read are reported.
+
+        With a ``sieve``, rows for which nothing is due may be left out. CSV holds
+        the fields that are evaluated, no lists.
+        """
+        form = self.form(form)
+        if form == "parquet":
+            return self._parquet_rows(wanted, sieve)
+        return self._json_rows(wanted, sieve) if form == "jsonl" else self._csv_rows(sieve)
 
     def _json_rows(self, wanted: Sequence[str], sieve: Sieve | None) -> Iterator[_Row]:
         for first, lines in self._chunks():
@@ -320,7 +431,7 @@ class CaseFile:
                     self.trouble.row(line, bad.problems)
 
     def _parquet_rows(self, wanted: Sequence[str], sieve: Sieve | None) -> Iterator[_Row]:
-        with self._on_disk() as path:
+        with self._on_disk(".parquet") as path:
             try:
                 from casestate import frames  # noqa: PLC0415 - an extra, for those who have such files
 
@@ -339,66 +450,127 @@ class CaseFile:
             except CaseDataError as error:
                 raise Failure(*(f"{self.name}: {problem}" for problem in error.problems)) from None
 
-    @contextmanager
-    def _on_disk(self) -> Generator[str]:
-        """The path of the file; standard input is written to one first, for Parquet is read from its end."""
-        if self.path is not None:
-            yield self.path
-            return
-        with NamedTemporaryFile(suffix=".parquet") as file:
-            file.write(self.head)
-            copyfileobj(self.stream, file)
-            file.flush()
-            yield file.name
-
     def _csv_rows(self, sieve: Sieve | None) -> Iterator[_Row]:
         if not self.head:
             return
-        csv.field_size_limit(_LONGEST_CELL)
-        lines = _Lines(self.line, (line for _, chunk in self._chunks() for line in chunk))
-        reader = csv.reader(lines, strict=True)
-        header = self._csv_header(reader)
+        header, rows = self._csv()
+        self._expect_columns(header)
         fields_of = self.trouble.columns(header)
         columns = [fields_of[name] if fields_of.get(name) in EVALUATED else None for name in header]
-        while True:
-            line = lines.begin_row()
+        for line, cells in rows:
             try:
-                cells = next(reader, None)
-                if cells is None:
-                    return
-                if cells:
-                    self.trouble.rows += 1
-                    fields = _csv_fields(columns, cells)
-                    if sieve is None or sieve.lets_through(fields):
-                        yield line, fields
-            except csv.Error as error:
-                self.trouble.rows += 1
-                lines.read_again()
-                self.trouble.row(line, [f"is not CSV: {error}"])
+                fields = _csv_fields(columns, cells)
+                stay = fields.get("stay")
+                if isinstance(stay, str) and _WHOLE.fullmatch(stay):
+                    fields["stay"] = int(stay)
+                if sieve is None or sieve.lets_through(fields):
+                    yield line, fields
             except BadRow as bad:
                 self.trouble.row(line, bad.problems)
 
-    def _csv_header(self, reader: Iterator[list[str]]) -> list[str]:
-        try:
-            header = [name.strip() for name in next(reader)]
-            "".join(header).encode()
-        except csv.Error as error:
-            raise self._failure(f"neither JSON Lines nor CSV: {error}") from None
-        except UnicodeEncodeError:
-            raise self._failure("is not UTF-8: its first line is not") from None
-        twice = [name for name in dict.fromkeys(header) if header.count(name) > 1]
-        if twice:
-            raise self._failure(f"the column {one_of(twice)} is there twice")
+    def _expect_columns(self, header: Sequence[str]) -> None:
+        self._only_once(header, header)
         missing = [name for name in REQUIRED if name not in header]
         if ID_ALIAS in header and "id" in missing:
             missing.remove("id")
         if missing:
             hints = ", ".join(f"{name}{nearest(name, header)}" for name in missing)
-            semicolons = "; cells are separated by commas, not semicolons" if ";" in header[0] else ""
             raise self._failure(
-                f"CSV without the columns {hints}{semicolons} (there are: {one_of(header)[:200]})"
+                f"CSV without the columns {hints}{_semicolons(header)} (there are: {one_of(header)[:200]})"
             )
-        return header
+
+
+def _semicolons(header: Sequence[str]) -> str:
+    return "; cells are separated by commas, not semicolons" if ";" in header[0] else ""
+
+
+class LogFile(RowFile):
+    """A file of a log of the past; see `casestate.log`."""
+
+    def __init__(self, name: str, stream: BinaryIO, path: str | None = None) -> None:
+        super().__init__(name, stream, path)
+        self.at = 0
+        """The line of the row that was read last."""
+        self.unread: BadRow | None = None
+        """Why that row could not even be read."""
+
+    def rows(self, form: str | None, reading: Reading) -> Iterator[object]:
+        """The rows, as `casestate.replay.replay` takes them: one that cannot be read is none.
+
+        Raises `LogError` for missing columns.
+        """
+        form = self.form(form)
+        read = self._json_rows if form == "jsonl" else self._csv_rows
+        for line, row in read(reading):
+            self.at, self.unread = line, row if isinstance(row, BadRow) else None
+            yield None if isinstance(row, BadRow) else row
+
+    def bad_row(self, number: int, error: LogError) -> None:  # noqa: ARG002 - a line says more than a number
+        """Name the row that was read last, and what is wrong with it."""
+        if self.unread is not None:
+            self.trouble.row(self.at, self.unread.problems)
+        elif isinstance(error, NaiveLogTimeError) and len(error.problems) == 1:
+            self.trouble.naive_row(self.at, error.problems[0])
+        else:
+            self.trouble.row(self.at, error.problems)
+
+    def _json_rows(self, reading: Reading) -> Iterator[_LogRow]:
+        blank: dict[str, object] = {}
+        chunks = self._chunks()
+        beginning = list(islice(chunks, 2))  # rows may leave out what they have none of
+        names = _json_names(text for _, lines in beginning for text in lines)
+        as_cases = "history" in names and reading.map == LogMap()
+        for first, lines in chain(beginning, chunks):
+            for line, text in enumerate(lines, first):
+                if text.isspace():
+                    continue
+                self.trouble.rows += 1
+                try:
+                    values = _json_object(text)
+                    if as_cases:
+                        yield line, self._case(values)
+                        continue
+                    if not blank:
+                        blank = dict.fromkeys(reading.columns(dict.fromkeys((*names, *values))).values())
+                    columns = {name: name for name in blank if name in values}
+                    yield line, {**blank, **_json_fields(values, columns, tuple(columns))}
+                except BadRow as bad:
+                    yield line, bad
+
+    def _case(self, values: Mapping[str, msgspec.Raw]) -> Case:
+        """A case with its history, which is a log too."""
+        try:
+            return Case.from_dict(_json_fields(values, self.trouble.columns(values), (*EVALUATED, *KEPT)))
+        except CaseDataError as error:
+            raise BadRow(*error.problems) from None
+
+    def _csv_rows(self, reading: Reading) -> Iterator[_LogRow]:
+        if not self.head:
+            return
+        header, rows = self._csv()
+        try:
+            wanted = reading.columns(header).values()
+        except LogError as error:
+            first, *others = error.problems
+            hinted = Problem(first.path, f"{first.message}{_semicolons(header)}")
+            raise LogError("log", [hinted, *others]) from None
+        self._only_once(header, wanted)
+        columns = [name if name in wanted else None for name in header]
+        blank = dict.fromkeys(wanted)
+        for line, cells in rows:
+            try:
+                yield line, {**blank, **_csv_fields(columns, cells)}
+            except BadRow as bad:
+                yield line, bad
+
+
+def _json_names(lines: Iterable[bytes]) -> dict[str, None]:
+    """The names that objects have, in the order in which they come."""
+    names: dict[str, None] = {}
+    for text in lines:
+        with suppress(BadRow):
+            names.update(dict.fromkeys(_json_object(text)))
+    return names
 
 
 class _Lines:
@@ -466,21 +638,17 @@ def _json_fields(
     return fields
 
 
-def _csv_fields(columns: Sequence[str | None], cells: Sequence[str]) -> dict[str, object]:
+def _csv_fields(columns: Sequence[str | None], cells: list[str] | BadRow) -> dict[str, object]:
     """The cells of the columns that are read, by field; an empty cell is the same as none."""
+    if isinstance(cells, BadRow):
+        raise cells
     try:
         "".join(cells).encode()
     except UnicodeEncodeError:
         raise BadRow("is not UTF-8") from None
     if len(cells) != len(columns):
         raise BadRow(f"has {len(cells)} cells where the first line has {len(columns)}")
-    fields: dict[str, object] = {
-        field: cell for field, cell in zip(columns, cells, strict=True) if cell and field
-    }
-    stay = fields.get("stay")
-    if isinstance(stay, str) and _WHOLE.fullmatch(stay):
-        fields["stay"] = int(stay)
-    return fields
+    return {field: cell for field, cell in zip(columns, cells, strict=True) if cell and field}
 
 
 class Sieve:
