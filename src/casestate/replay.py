@@ -576,7 +576,7 @@ class Watch:
         tally.stays += len(stays)
         tally.beginnings[stays[0].state] += 1
         closed = departed = previous = None
-        done = [0] * len(self.answers)
+        done: list[set[int]] = [set() for _ in self.answers]
         for index, (stay, later) in enumerate(zip(stays, self._work_after(stays), strict=True)):
             state, entered_at = stay.state, stay.entered_at
             if index and self.statuses[stays[index - 1].state] != self.statuses[state]:
@@ -608,7 +608,7 @@ class Watch:
                     closed = timer.name, outcome(following is not None, later is not None)
             for number, answer in enumerate(self.answers):
                 if state in answer.states:
-                    done[number] = answer.stay(stay, left_at, later, done[number])
+                    answer.stay(stay, left_at, later, done[number])
         tally.departed += departed is not None
         if closed is not None:
             tally.closures[closed] += 1
@@ -640,15 +640,16 @@ def outcome(left: bool, worked_on: bool) -> Outcome:  # noqa: FBT001 - two plain
     return "worked_on_again" if worked_on else "resolved"
 
 
-_Offsets: TypeAlias = "tuple[list[timedelta], list[timedelta], list[tuple[int, str]]]"
-"""When each length closes; when anything fires, in order; of which length and kind that is."""
+_Offsets: TypeAlias = "tuple[list[timedelta], list[int], list[timedelta], list[tuple[int, str]]]"
+"""When a length closes, in order, and which; when anything fires, in order, and of which length and kind."""
 
 
 class _Answer:
     """Counts for every length of a `Question` at once.
 
-    A longer length never closes earlier. So the lengths that close a stay are the first few, and
-    each is found by bisection, not by trying.
+    The lengths are put in the order in which they close a stay, so that those that do are found by
+    bisection, not by trying. It need not be their own: a reminder that comes after the closing timer
+    does not hold it back any more.
     """
 
     def __init__(self, tally: WhatIfTally, horizon: datetime) -> None:
@@ -661,35 +662,39 @@ class _Answer:
             if all(schedule.offsets is not None for schedule in variants)
         }
 
-    def stay(self, stay: Stay, left_at: datetime | None, later: datetime | None, done: int) -> int:
-        """Count a stay of a case that the first ``done`` lengths have closed; return how many have then."""
+    def stay(self, stay: Stay, left_at: datetime | None, later: datetime | None, done: set[int]) -> None:
+        """Count a stay of a case that the lengths ``done`` have closed; add those that close it now."""
         entered_at, tally = stay.entered_at, self.tally
         fixed = self.fixed.get(stay.state)
-        closing, firing, marks = fixed or _offsets(self.states[stay.state], entered_at)
+        closing, closers, firing, marks = fixed or _offsets(self.states[stay.state], entered_at)
         lasted = (self.horizon if left_at is None else left_at) - entered_at
         reached = bisect_right if left_at is None else bisect_left
         for length, kind in marks[: reached(firing, lasted)]:
             tally.kinds[length][kind] += 1
-        end = max(done, reached(closing, lasted))
+        end = reached(closing, lasted)
         back = end if later is None else bisect_left(closing, later - WITHIN - entered_at)
         watched = bisect_right(closing, self.horizon - WITHIN - entered_at)
-        for length in range(done, end):
-            tally.closed[length] += 1
-            tally.came_back[length] += length >= back
-            tally.followed[length] += length >= back or length < watched
-        return end
+        for place, length in enumerate(closers[:end]):
+            if length not in done:
+                done.add(length)
+                tally.closed[length] += 1
+                tally.came_back[length] += place >= back
+                tally.followed[length] += place >= back or place < watched
 
 
 def _offsets(variants: Sequence[Schedule], entered_at: datetime) -> _Offsets:
-    closing: list[timedelta] = []
-    fired: list[tuple[timedelta, int, str]] = []
-    for length, schedule in enumerate(variants):
-        for timer, due_at in zip(schedule.timers, schedule.firings(entered_at), strict=False):
-            fired.append((due_at - entered_at, length, timer.kind))
-            if timer.kind == "close":
-                closing.append(due_at - entered_at)
-    fired.sort()
-    return closing, [after for after, *_ in fired], [(length, kind) for _, length, kind in fired]
+    fired = sorted(
+        (due_at - entered_at, length, timer.kind)
+        for length, schedule in enumerate(variants)
+        for timer, due_at in zip(schedule.timers, schedule.firings(entered_at), strict=False)
+    )
+    closed = [(after, length) for after, length, kind in fired if kind == "close"]
+    return (
+        [after for after, _ in closed],
+        [length for _, length in closed],
+        [after for after, *_ in fired],
+        [(length, kind) for _, length, kind in fired],
+    )
 
 
 # --- the summary --------------------------------------------------------------------
