@@ -15,7 +15,7 @@ import textwrap
 
 from contextlib import ExitStack
 from datetime import datetime, timedelta
-from itertools import islice
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, NamedTuple, TypeVar, cast
 
@@ -61,7 +61,7 @@ if TYPE_CHECKING:
 
     from casestate.log import Restart
     from casestate.policy import Policy
-    from casestate.replay import LogValue, Move, Summary
+    from casestate.replay import LogValue, Move, Summary, WhatIf
 
 __all__ = ["cli"]
 
@@ -167,7 +167,7 @@ def _table(
     width = shutil.get_terminal_size().columns if on_terminal else _WIDEST
     table = Table(box=SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0), show_header=not widths)
     for heading, least in zip(headings, widths or (0,) * len(headings), strict=True):
-        whole = heading in _UNBROKEN and width >= _ROOM
+        whole = (heading in _UNBROKEN or heading in numbers) and width >= _ROOM
         table.add_column(
             heading,
             min_width=min(least, _WIDE),
@@ -859,8 +859,8 @@ def _parts(summary: Summary) -> Iterator[_Part]:
         ],
     )
     yield _closed(summary)
-    if summary.what_ifs:
-        yield _other_lengths(summary)
+    for timer, answers in groupby(summary.what_ifs, lambda each: each.timer):
+        yield _other_lengths(timer, answers)
     yield _moves(summary.moves)
     if summary.refusals:
         yield _Part(
@@ -870,7 +870,7 @@ def _parts(summary: Summary) -> Iterator[_Part]:
         )
     yield _Part(
         "Time in state, of the stays that ended",
-        ("state", "ended", "10 %", "25 %", "half", "75 %", "90 %", "not ended"),
+        ("state", "ended", "10 %", "25 %", "half", "75 %", "90 %", "still in it"),
         [
             (
                 time.state,
@@ -942,12 +942,13 @@ def _closed(summary: Summary) -> _Part:
         (each.timer, f"{each.cases:,}", *(f"{getattr(each, outcome):,}" for outcome in OUTCOMES))
         for each in summary.closures
     ]
-    moved = _counted(summary.counterfactual_cases, "case")
-    beyond = _counted(summary.counterfactual_actions, "action")
-    remark = (
-        f"A timer would have moved {moved}. {beyond} of those above belong to stays that began after that: "
-        "there the case would have gone another way."
-    )
+    remark = f"A timer would have moved {_counted(summary.counterfactual_cases, 'case')}."
+    if summary.counterfactual_actions:
+        beyond = _counted(summary.counterfactual_actions, "action")
+        remark += (
+            f" {beyond} of those above belong to stays that began after that: "
+            "there the case would have gone another way."
+        )
     return _Part(
         "Cases that would have closed, and what became of them later",
         ("timer", "cases", *names),
@@ -960,13 +961,12 @@ def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
-def _other_lengths(summary: Summary) -> _Part:
+def _other_lengths(timer: str, answers: Iterable[WhatIf]) -> _Part:
     return _Part(
-        "What other lengths would have done",
-        ("timer", "length", "closed", "seen for 30 days", "came back", "share", "reminders", "notifications"),
+        f"What other lengths of {timer} would have done",
+        ("length", "closed", "seen for 30 d", "came back", "share", "reminders", "notifications"),
         [
             (
-                each.timer,
                 each.length,
                 f"{each.closed:,}",
                 f"{each.followed:,}",
@@ -975,7 +975,7 @@ def _other_lengths(summary: Summary) -> _Part:
                 f"{each.reminders:,}",
                 f"{each.notifications:,}",
             )
-            for each in summary.what_ifs
+            for each in answers
         ],
         ["Came back: support had work within 30 days, of those that can be seen so long."],
     )
@@ -1015,13 +1015,11 @@ def _replies(summary: Summary) -> _Part:
 
 
 def _length(length: timedelta | None) -> str:
-    """A length of time in its two largest units: ``3 d 4 h``."""
+    """A length of time in its largest unit: ``3.2 d``."""
     if length is None:
         return ""
-    rest = length // timedelta(seconds=1)
-    found: list[str] = []
-    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)):
-        count, rest = divmod(rest, size)
-        if found or count:
-            found.append(f"{count} {unit}" if count else "")
-    return " ".join(filter(None, found[:2])) or "0 s"
+    seconds = length / timedelta(seconds=1)
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:.0f} s"

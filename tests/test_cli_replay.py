@@ -1,0 +1,590 @@
+"""`casestate replay`: what is printed of a past, what is written, and what is said of a log that is bad."""
+
+from __future__ import annotations
+
+import csv
+import json
+import re
+import sys
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pytest
+import tomli_w
+
+from casestate import Workflow, load_policy, policies
+from casestate.replay import replay
+from test_cli import on_a_terminal, run
+
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from click.testing import Result
+
+EXAMPLES: Final = Path(__file__).parents[1] / "examples"
+PAST: Final = EXAMPLES / "past.csv"
+MAP: Final = EXAMPLES / "past_sub_status.toml"
+
+COLUMNS: Final = {"case": "case", "at": "ts", "status": "raw"}
+STATUSES: Final[Mapping[str, object]] = {
+    "Created": {"first": "new", "later": "ignore"},
+    "Asked": "pending.customer_input",
+    "Working": "in_progress",
+    "Done": "closed",
+}
+
+
+@pytest.fixture
+def own_map(tmp_path: Path) -> Path:
+    path = tmp_path / "map.toml"
+    path.write_text(tomli_w.dumps({"columns": COLUMNS, "statuses": STATUSES}), encoding="utf-8")
+    return path
+
+
+class Log:
+    """Runs the command on a log of a few lines, as ``log.csv`` or under another name."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.map = folder / "map.toml"
+
+    def write(self, *lines: str | bytes, name: str = "log.csv") -> Path:
+        path = self.folder / name
+        path.write_bytes(
+            b"".join((each.encode() if isinstance(each, str) else each) + b"\n" for each in lines)
+        )
+        return path
+
+    def run(self, *lines: str | bytes, options: tuple[str | Path, ...] = (), name: str = "log.csv") -> Result:
+        path = self.write(*lines, name=name)
+        return self.on(path, *options)
+
+    def on(self, path: Path, *options: str | Path) -> Result:
+        return run("replay", path, "--policy", "sub-status", "--map", self.map, *options)
+
+    def said(self, result: Result) -> list[str]:
+        """The lines on standard error, without the folder."""
+        return result.stderr.replace(f"{self.folder}/", "").splitlines()
+
+
+@pytest.fixture
+def log(tmp_path: Path, own_map: Path) -> Log:
+    assert own_map.parent == tmp_path
+    return Log(tmp_path)
+
+
+HEAD: Final = "case,ts,raw"
+GOOD: Final = (
+    "A,2026-01-01T09:00:00Z,Created",
+    "A,2026-01-02T09:00:00Z,Asked",
+    "A,2026-02-12T09:00:00Z,Working",
+    "B,2026-01-03T09:00:00Z,Asked",
+    "B,2026-03-01T09:00:00.5Z,Done",
+)
+
+
+# --- what is printed -----------------------------------------------------------
+
+PRINTED: Final = """\
+What sub-status would have done to log.csv
+2026-01-01T09:00:00Z to 2026-03-01T09:00:00.500000Z, watched to 2026-03-01T09:00:00.500000Z
+
+What was read
+
+what                                                     count
+───────────────────────────────────────────────────────────────
+rows                                                         7
+bad rows, left out                                           1
+ignored rows, as the map says                                0
+duplicate rows                                               1
+cases                                                        2
+cases first seen in pending.customer_input: not allowed      1
+stays                                                        5
+
+How its statuses were read
+
+value    read as                 rows
+──────────────────────────────────────
+Asked    pending.customer_input     2
+Done     closed                     2
+Created  new, later ignored         1
+Working  in_progress                1
+
+What would have come due
+
+timer                   kind    audience  to      actions
+──────────────────────────────────────────────────────────
+notify_reopened         notify  support                 0
+notify_update_received  notify  support                 0
+notify_awaiting         notify  customer                0
+close_awaiting          close             closed        0
+remind_customer         remind  customer                2
+close_pending           close             closed        2
+notify_closed           notify  customer                0
+
+Cases that would have closed, and what became of them later
+
+timer           cases  nothing more  worked on again  resolved
+───────────────────────────────────────────────────────────────
+close_awaiting      0             0                0         0
+close_pending       2             0                1         1
+
+A timer would have moved 2 cases.
+
+What other lengths of close_pending would have done
+
+length   closed  seen for 30 d  came back    share  reminders  notifications
+─────────────────────────────────────────────────────────────────────────────
+7 days        2              2          0    0.0 %          2              0
+28 days       2              1          1  100.0 %          2              0
+90 days       0              0          0                   2              0
+
+Came back: support had work within 30 days, of those that can be seen so long.
+
+Moves that the policy does not allow, the most frequent first
+
+The policy allows 3 of 3 moves (100.00 %).
+
+Time in state, of the stays that ended
+
+state                   ended    10 %    25 %    half    75 %    90 %  still in it
+───────────────────────────────────────────────────────────────────────────────────
+new                         1   1.0 d   1.0 d   1.0 d   1.0 d   1.0 d            0
+in_progress                 0                                                    1
+pending.customer_input      2  41.0 d  41.0 d  41.0 d  57.0 d  57.0 d            0
+closed                      0                                                    1
+
+How many had a reply after so many days, those still waiting counted right
+
+state                   stays  replied    1 d    3 d    7 d   14 d   28 d
+──────────────────────────────────────────────────────────────────────────
+pending.customer_input      2        1  0.0 %  0.0 %  0.0 %  0.0 %  0.0 %
+"""
+
+
+def test_the_summary_is_tables_for_people(log: Log) -> None:
+    result = log.run(HEAD, *GOOD, GOOD[4], "C", options=("--what-if", "close_pending=7,28,90"))
+    assert result.stdout.replace(f"{log.folder}/", "") == PRINTED
+    assert log.said(result) == [
+        "log.csv:8: has 1 cells where the first line has 3",
+        "log.csv: 1 of 7 rows are bad",
+    ]
+    assert result.exit_code == 1
+
+
+@pytest.mark.parametrize("policy", ["sub-status", "open-resolved"])
+def test_the_summary_as_json_is_that_of_the_library(policy: str) -> None:
+    mapping = EXAMPLES / f"past_{policy.replace('-', '_')}.toml"
+    options = ("--what-if", "close_pending=7, 14", "--what-if", "close_pending=20-22", "--format", "json")
+    result = run("replay", PAST, "--policy", policy, "--map", mapping, *options)
+    with PAST.open(encoding="utf-8", newline="") as file:
+        found = replay(
+            csv.DictReader(file),
+            Workflow(load_policy(policy)),
+            mapping=mapping,
+            lengths={"close_pending": [7, 14, 20, 21, 22]},
+        )
+    assert json.loads(result.stdout) == json.loads(json.dumps(found.summary.to_dict()))
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_the_horizon_and_what_restarts_a_stay_are_options(log: Log) -> None:
+    options = ("--horizon", "2026-05-01T00:00:00Z", "--restart", "touch", "--format", "json")
+    summary = json.loads(log.run(HEAD, *GOOD, "B,2026-01-20T09:00:00Z,Asked", options=options).stdout)
+    assert (summary["horizon"], summary["restart"]) == ("2026-05-01T00:00:00Z", "touch")
+    assert (summary["stays"], summary["out_of_order_rows"]) == (6, 1)
+    assert {timer["timer"]: timer["actions"] for timer in summary["timers"]}["notify_closed"] == 1
+
+
+def test_a_log_of_events_is_told_with_what_the_policy_refuses(tmp_path: Path) -> None:
+    path = tmp_path / "events.jsonl"
+    rows = [
+        {"case": "A", "at": "2026-01-01T00:00:00Z", "event": "open"},
+        {"case": "A", "at": "2026-01-02T00:00:00Z", "event": "start", "by": "agent"},
+        {"case": "A", "at": "2026-01-03T00:00:00Z", "event": "confirm", "by": "customer"},
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    result = run("replay", path, "--policy", "sub-status")
+    assert "What it tells of\n\nvalue    rows\n" in result.stdout
+    assert (
+        "Events that the policy refuses\n\nstate        event    by        rows\n"
+        "─────────────────────────────────────\nin_progress  confirm  customer     1\n"
+    ) in result.stdout
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_cases_with_their_histories_are_a_log_too(tmp_path: Path) -> None:
+    desk = Workflow(policies.SUB_STATUS)
+    case = desk.open("C-1", at=datetime.fromisoformat("2026-01-01T00:00:00Z"))
+    case = desk.apply(
+        case,
+        "pend",
+        by="agent",
+        sub_status="customer_input",
+        at=datetime.fromisoformat("2026-01-02T00:00:00Z"),
+    )
+    case = desk.apply(case, "comment", by="customer", at=datetime.fromisoformat("2026-01-20T00:00:00Z"))
+    kept = case.to_dict()
+    kept["case_id"] = kept.pop("id")
+    path = tmp_path / "cases.jsonl"
+    path.write_text(json.dumps(kept) + "\n" + json.dumps({**kept, "history": 3}) + "\n", encoding="utf-8")
+    result = run("replay", path, "--policy", "sub-status", "--format", "json")
+    assert json.loads(result.stdout)["stays"] == 3
+    assert result.stderr.splitlines() == [
+        f"{path}:2: history: must be a list, not 3",
+        f"{path}: 1 of 2 rows are bad",
+    ]
+    status_log = tmp_path / "map.toml"
+    status_log.write_text("[columns]\nstatus = 'status'\n", encoding="utf-8")
+    result = run("replay", path, "--policy", "sub-status", "--map", status_log, "--format", "json")
+    assert json.loads(result.stdout)["stays"] == 1
+    assert result.exit_code == 0
+
+
+# --- the files that are written ------------------------------------------------
+
+
+def expected_actions() -> list[dict[str, object]]:
+    with PAST.open(encoding="utf-8", newline="") as file:
+        found = replay(csv.DictReader(file), Workflow(policies.SUB_STATUS), mapping=MAP)
+    return [action.to_dict() for action in found.actions]
+
+
+def test_every_action_is_written_as_json_lines_or_csv(tmp_path: Path) -> None:
+    expected = expected_actions()
+    assert len(expected) > 700
+    lines, table = tmp_path / "actions.jsonl", tmp_path / "actions.csv"
+    for path in (lines, table):
+        result = run("replay", PAST, "--policy", "sub-status", "--map", MAP, "--actions", path)
+        assert (result.exit_code, result.stderr) == (0, "")
+    assert [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()] == expected
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert rows == [
+        {name: "" if value is None else str(value) for name, value in action.items()} for action in expected
+    ]
+
+
+def test_a_file_of_actions_with_another_suffix_is_wrong_usage(tmp_path: Path) -> None:
+    result = run("replay", tmp_path / "nowhere.csv", "--policy", "sub-status", "--actions", "actions.txt")
+    assert result.exit_code == 2
+    assert "'actions.txt' must end in .jsonl, .csv, .parquet" in result.stderr
+    assert "nowhere" not in result.stderr
+
+
+def test_a_run_that_fails_leaves_what_was_written_before(log: Log) -> None:
+    kept = log.write("kept", name="actions.csv")
+    result = log.run(HEAD, "A,2026-01-01T09:00:00Z,Lost", options=("--actions", kept))
+    assert result.exit_code == 2
+    assert kept.read_text(encoding="utf-8") == "kept\n"
+    assert sorted(path.name for path in log.folder.iterdir()) == ["actions.csv", "log.csv", "map.toml"]
+    link = log.folder / "link.csv"
+    link.symlink_to(kept)
+    assert log.run(HEAD, *GOOD, options=("--actions", link)).exit_code == 0
+    assert link.is_symlink()
+    assert kept.read_text(encoding="utf-8").startswith("case_id,stay,timer,kind,")
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_the_log_is_read(log: Log) -> None:
+    result = log.on(log.folder / "nowhere.csv", "--actions", log.folder / "no" / "actions.csv")
+    assert log.said(result) == ["no/actions.csv: cannot be written: No such file or directory"]
+    assert result.exit_code == 2
+
+
+def test_without_the_extra_a_report_is_refused_before_the_log_is_read(
+    log: Log, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "casestate.report", None)
+    result = log.on(log.folder / "nowhere.csv", "--report", log.folder / "report.html")
+    assert log.said(result) == [
+        "--report needs the report extra: pip install 'casestate[report]' (casestate.report is not there)"
+    ]
+    assert result.exit_code == 2
+
+
+# --- bad rows --------------------------------------------------------------------
+
+
+def test_bad_rows_are_named_by_line_and_column_and_every_good_one_counts(log: Log) -> None:
+    result = log.run(
+        "case,ts,raw,note",
+        'A,2026-01-01T09:00:00Z,Created,"two',
+        'lines"',
+        "",
+        "A,2026-02-30T09:00:00Z,Asked,",
+        "A,2026-01-02T09:00:00Z,Asked",
+        ",soon,,",
+        'A,2026-01-02T09:00:00Z,Asked,"not closed',
+        b"A,2026-01-02T09:00:00Z,Asked,\xff",
+        "A,2026-01-03T09:00:00Z,Asked,",
+        options=("--format", "json"),
+    )
+    assert log.said(result) == [
+        "log.csv:5: ts: '2026-02-30T09:00:00Z' is no instant such as 2026-03-01T12:00:00Z",
+        "log.csv:6: has 3 cells where the first line has 4",
+        "log.csv:7: case: is missing",
+        "log.csv:7: ts: 'soon' is no instant such as 2026-03-01T12:00:00Z",
+        "log.csv:7: raw: is missing",
+        "log.csv:8: is not CSV: unexpected end of data",
+        "log.csv:9: is not UTF-8",
+        "log.csv: 5 of 7 rows are bad",
+        "note: map.toml: the log does not have 'Working', 'Done'",
+    ]
+    summary = json.loads(result.stdout)
+    assert (summary["rows"], summary["bad_rows"], summary["cases"], summary["stays"]) == (7, 5, 1, 2)
+    assert result.exit_code == 1
+
+
+def test_lines_of_json_that_are_bad_are_named_too(log: Log) -> None:
+    result = log.run(
+        '{"case": "A", "ts": "2026-01-01T09:00:00Z", "raw": "Created", "other": {"deep": []}}',
+        "",
+        '{"case": "A", "ts": "2026-01-02T09:00:00Z"',
+        "[]",
+        '{"case": "A", "ts": "2026-01-02T09:00:00Z"}',
+        '{"case": "A", "ts": 5, "raw": 1e999}',
+        '{"case": "A", "ts": "2026-01-03T09:00:00Z", "raw": "Asked"}',
+        name="log.jsonl",
+        options=("--format", "json"),
+    )
+    said = log.said(result)
+    assert said[0].startswith("log.jsonl:3: is no JSON object: ")
+    assert said[1].startswith("log.jsonl:4: is no JSON object: ")
+    assert said[2] == "log.jsonl:5: raw: is missing"
+    assert said[3].startswith("log.jsonl:6: ")
+    assert said[-2:] == [
+        "log.jsonl: 4 of 6 rows are bad",
+        "note: map.toml: the log does not have 'Working', 'Done'",
+    ]
+    assert json.loads(result.stdout)["stays"] == 2
+
+
+def test_a_row_of_json_may_leave_out_what_another_has(log: Log) -> None:
+    log.map.write_text(
+        tomli_w.dumps({"columns": {**COLUMNS, "sub_status": "why", "order": "n"}, "statuses": STATUSES}),
+        encoding="utf-8",
+    )
+    result = log.run(
+        "not JSON",
+        '{"case": "A", "ts": "2026-01-01T09:00:00Z", "raw": "Created", "n": 1}',
+        '{"case": "A", "ts": "2026-01-01T09:00:00Z", "raw": "Asked", "why": "x", "n": 2}',
+        name="log.jsonl",
+        options=("--input", "jsonl", "--format", "json"),
+    )
+    assert json.loads(result.stdout)["stays"] == 2
+    assert result.exit_code == 1
+
+
+def test_a_log_none_of_whose_rows_can_be_read_is_refused(log: Log) -> None:
+    result = log.run(HEAD, "A,soon,Asked")
+    assert log.said(result) == [
+        "log.csv:2: ts: 'soon' is no instant such as 2026-03-01T12:00:00Z",
+        "log.csv: 1 of 1 rows are bad",
+        "log.csv: none of its 1 row can be read: there is nothing to replay",
+    ]
+    assert (result.exit_code, result.stdout) == (2, "")
+    result = log.run("{", "{}}", name="log.jsonl")
+    assert log.said(result)[-1] == "log.jsonl: none of its 2 rows can be read: there is nothing to replay"
+
+
+# --- instants without a zone -----------------------------------------------------
+
+
+def test_a_few_rows_without_a_zone_are_named(log: Log) -> None:
+    result = log.run(HEAD, *GOOD, "C,2026-01-01 09:00,Asked", ",2026-01-01 09:00,Asked")
+    naive = "ts: 2026-01-01 09:00:00 has no time zone: say which one the log is of (zone=, --zone)"
+    assert log.said(result) == [
+        f"log.csv:7: {naive}",
+        "log.csv:8: case: is missing",
+        f"log.csv:8: {naive}",
+        "log.csv: 2 of 7 rows are bad",
+    ]
+    assert result.exit_code == 1
+
+
+def test_of_many_rows_without_a_zone_the_first_are_named_and_the_rest_counted(log: Log) -> None:
+    result = log.run(HEAD, *[f"C,2026-01-01 09:{minute}:00,Asked" for minute in range(10, 60)])
+    assert [line.split(": ")[0] for line in log.said(result)] == [
+        *("log.csv:2", "log.csv:3", "log.csv:4"),
+        *("log.csv", "log.csv", "log.csv"),
+    ]
+    assert (
+        log.said(result)[3] == "log.csv: 47 more rows have an instant without a time zone: --zone says which"
+    )
+    assert result.exit_code == 2
+
+
+def test_a_zone_reads_them(log: Log) -> None:
+    naive = [row.replace("Z", "") for row in GOOD]
+    result = log.run(HEAD, *naive, "B,2026-03-29 02:30,Done", options=("--zone", "Europe/Rome"))
+    counts = [re.split(" {2,}", line) for line in result.stdout.splitlines()]
+    assert ["instants without a zone, read in Europe/Rome", "6"] in counts
+    assert ["of them at a time that is skipped, read as the end of the gap", "1"] in counts
+    assert "of them in an hour that comes twice" not in result.stdout
+    assert "watched to 2026-03-29T01:00:00Z" in result.stdout
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_a_zone_that_is_none_is_told_where_it_was_given(log: Log) -> None:
+    result = log.run(HEAD, *GOOD, options=("--zone", "Mars"))
+    assert log.said(result) == ["--zone: no time zone 'Mars'"]
+    assert result.exit_code == 2
+    log.map.write_text("zone = 'Mars'\n", encoding="utf-8")
+    assert log.said(log.run(HEAD, *GOOD)) == ["map.toml: zone: no time zone 'Mars'"]
+
+
+# --- a log, a map or an option that is wrong ---------------------------------------
+
+
+def test_values_that_are_not_mapped_are_all_listed_with_their_counts(log: Log) -> None:
+    result = log.run(HEAD, *GOOD, *["A,2026-02-12T09:00:00Z,Lost"] * 2, "A,2026-02-12T09:00:00Z,Found")
+    said = log.said(result)
+    assert said[0].startswith("log.csv: statuses.Lost: is not mapped, and stands in 2 rows; map it to ")
+    assert said[1].startswith("log.csv: statuses.Found: is not mapped, and stands in 1 row; map it to ")
+    assert (len(said), result.exit_code, result.stdout) == (2, 2, "")
+
+
+def test_columns_that_are_missing_are_all_named(log: Log) -> None:
+    there = "(there are: case, time, raw); say in the map which one it is"
+    result = log.run("case,time,raw", options=("--input", "csv"))
+    assert log.said(result) == [f"log.csv: columns.at: the log has no column 'ts' {there}"]
+    path = log.write("case,time,raw")
+    result = run("replay", path, "--policy", "sub-status")
+    assert log.said(result) == [
+        f"log.csv: columns.at: the log has no column 'at' {there}",
+        f"log.csv: columns.status: the log has no column 'status' {there}",
+        "log.csv: --map FILE says how a log is written",
+    ]
+    assert result.exit_code == 2
+    result = log.run('{"case": "A"}', name="log.jsonl")
+    assert log.said(result)[0].startswith(
+        "log.jsonl: columns.at: the log has no column 'ts' (there are: case)"
+    )
+    assert result.exit_code == 2
+
+
+def test_semicolons_between_cells_are_told(log: Log) -> None:
+    said = log.said(log.run("case;ts;raw"))
+    assert said[0].endswith("; cells are separated by commas, not semicolons")
+    assert [line.count("semicolons") for line in said] == [1, 0, 0]
+
+
+def test_a_column_that_is_read_and_there_twice_is_refused_and_no_other(log: Log) -> None:
+    result = log.run("case,ts,raw,raw")
+    assert log.said(result) == ["log.csv: the column raw is there twice"]
+    assert result.exit_code == 2
+    result = log.run("case,ts,raw,note,note", *(f"{row},," for row in GOOD))
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("content", [(), (HEAD,), ("", "")])
+def test_an_empty_log_is_refused(log: Log, content: tuple[str, ...]) -> None:
+    result = log.run(*content)
+    assert log.said(result) == ["log.csv: has no rows: there is nothing to replay"]
+    assert (result.exit_code, result.stdout) == (2, "")
+
+
+def test_a_compressed_log_is_told(log: Log) -> None:
+    result = log.run(b"\x1f\x8b\x08\x00", name="log.csv.gz")
+    assert log.said(result) == ["log.csv.gz: is compressed: unpack it first (gzip -dc FILE | casestate … -)"]
+    assert result.exit_code == 2
+
+
+def test_a_map_that_is_wrong_is_told_with_its_name(log: Log) -> None:
+    log.map.write_text("[statuses]\nAsked = 'pendin'\n[colums]\n", encoding="utf-8")
+    result = log.run(HEAD, *GOOD)
+    assert log.said(result) == [
+        "map.toml: colums: is not known; did you mean 'columns'? (there are: columns, statuses, events, zone)"
+    ]
+    log.map.write_text("[statuses]\nAsked = 'pendin'\nDone = 'new'\nCreated = 'newer'\n", encoding="utf-8")
+    said = log.said(log.run(HEAD, *GOOD))
+    assert [line.split(":")[:2] for line in said] == [
+        ["map.toml", " statuses.Asked"],
+        ["map.toml", " statuses.Created"],
+    ]
+    log.map.unlink()
+    result = log.run(HEAD, *GOOD)
+    assert log.said(result) == ["map.toml: cannot be read: No such file or directory"]
+    assert result.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    "value", ["close_pending", "close_pending=", "=7", "close_pending=7;14", "close_pending=-7", "x=seven"]
+)
+def test_lengths_that_are_none_are_wrong_usage(value: str) -> None:
+    result = run("replay", "nowhere.csv", "--policy", "sub-status", "--what-if", value)
+    assert result.exit_code == 2
+    assert f"{value!r} is no timer with numbers of days, such as close_pending=7,14,21-28" in result.stderr
+
+
+def test_lengths_are_not_without_number() -> None:
+    for value in ("close_pending=1-1001", "close_pending=1-1000,7", "close_pending=1-9999999"):
+        result = run("replay", "nowhere.csv", "--policy", "sub-status", "--what-if", value)
+        assert result.exit_code == 2
+        assert "more than 1000 lengths of close_pending" in result.stderr
+
+
+def test_lengths_that_cannot_be_are_told_before_the_log_is_read() -> None:
+    result = run("replay", "nowhere.csv", "--policy", "sub-status", "--what-if", "close=7")
+    assert result.stderr.startswith("--what-if: timers.close: no timer of sub-status")
+    assert result.exit_code == 2
+
+
+def test_a_log_that_is_not_there_is_told() -> None:
+    result = run("replay", "nowhere.csv", "--policy", "sub-status")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "nowhere.csv: cannot be read: No such file or directory\n",
+    )
+
+
+# --- how much is shown ---------------------------------------------------------------
+
+
+def test_of_many_moves_that_are_not_allowed_the_most_frequent_are_shown(tmp_path: Path) -> None:
+    states = [state for state in policies.SUB_STATUS.states if state != "closed"]
+    rows = [
+        line
+        for number, state in enumerate(states[:8] + states[:3])
+        for line in (
+            {"case": str(number), "at": "2026-01-01T00:00:00Z", "status": "closed"},
+            {"case": str(number), "at": f"2026-01-02T00:00:{number:02}Z", "status": state},
+        )
+    ]
+    assert len(states) == 9
+    rows += [
+        {"case": "x", "at": f"2026-01-0{day}T00:00:00Z", "status": state}
+        for day, state in enumerate(
+            ("reopened", "update_received", "reopened", "new", "update_received", "new"), 1
+        )
+    ]
+    path = tmp_path / "log.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    printed = run("replay", path, "--policy", "sub-status").stdout
+    part = printed.partition("Moves that the policy")[2].partition("Time in state")[0].splitlines()
+    assert len(part) == 4 + 10 + 1 + 2 + 1
+    assert [int(line.split()[-1]) for line in part[4:14]] == [2, 2, 2, 1, 1, 1, 1, 1, 1, 1]
+    assert part[-3:-1] == [
+        "The policy allows 0 of 16 moves (0.00 %).",
+        "3 more pairs that it does not allow: 3 moves.",
+    ]
+
+
+def test_a_log_without_a_move_or_a_known_instant_is_told_as_it_is(log: Log) -> None:
+    log.map.write_text(tomli_w.dumps({"columns": COLUMNS, "statuses": {"Spam": "ignore"}}), encoding="utf-8")
+    printed = log.run(HEAD, "A,2026-01-01T00:00:00Z,Spam").stdout
+    assert "The policy allows 0 of 0 moves.\n" in printed
+    assert "What it tells of\n\nvalue  rows\n" in printed
+    assert "How many had a reply" not in printed
+    assert "A timer would have moved" not in printed
+
+
+def test_on_a_terminal_sentences_are_broken_between_words_and_a_bar_is_shown(log: Log) -> None:
+    path = log.write(HEAD, *GOOD, "A", *["A,2026-03-12T09:00:00Z,Working"] * 9)
+    seen = on_a_terminal("replay", path, "--policy", "sub-status", "--map", log.map, columns=60).decode()
+    assert " rows " in seen
+    assert "A timer would have moved 2 cases." in seen
+    assert "A timer would have moved 2 cases. 1 action of those above\r\nbelong" in seen
