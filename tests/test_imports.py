@@ -19,7 +19,9 @@ OPTIONAL = (
     "pygraphviz",
     "holidays",
     "hypothesis",
+    "jinja2",
     "narwhals",
+    "plotly",
     "polars",
     "pyspark",
     "sqlalchemy",
@@ -93,6 +95,8 @@ def test_the_library_works_with_its_two_dependencies_alone() -> None:
     ("room", "package", "said"),
     [
         ("frames", "narwhals", "narwhals"),
+        ("report", "plotly", "plotly"),
+        ("report", "jinja2", "Jinja2"),
         ("sql", "sqlalchemy", "SQLAlchemy"),
         ("testing", "hypothesis", "hypothesis"),
     ],

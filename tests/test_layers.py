@@ -31,8 +31,14 @@ ORDER = (
     "verify",
     "compare",
     "render",
+    "drawing",
     "log",
     "replay",
+    "report.words",
+    "report.charts",
+    "report",
+    "frames.cases",
+    "frames.log",
     "frames",
     "sql",
     "rows",
@@ -52,6 +58,12 @@ ORDER = (
 OPTIONAL = {
     "holidays": {"calendars", "policy"},
     "rows": {"cli"},
+    "drawing": {"cli", "report"},
+    "report.words": {"report.charts", "report"},
+    "report.charts": {"report"},
+    "report": {"cli"},
+    "frames.cases": {"frames"},
+    "frames.log": {"frames"},
     "frames": {"rows"},
     "sql": set[str](),
     "testing.strategies": {"testing", "testing.stories"},
@@ -74,8 +86,11 @@ PACKAGES = {
     "rich": {"cli", "rows"},
     "msgspec": {"cli", "rows"},
     "tomli_w": {"cli"},
-    "pygraphviz": {"cli"},
-    "narwhals": {"frames"},
+    "pygraphviz": {"drawing"},
+    "plotly": {"report.charts"},
+    "jinja2": {"report"},
+    "narwhals": {"frames.cases", "frames.log"},
+    "polars": {"frames.log"},
     "sqlalchemy": {"sql"},
     "hypothesis": {"testing.strategies", "testing.stories", "testing.conformance", "registration"},
 }
@@ -162,7 +177,7 @@ def test_every_module_has_its_place_in_the_order() -> None:
     assert set(NAMES) <= {*ORDER, "__init__"}
     assert {"errors", "policy", "workflow", "policies", "holidays"} <= set(NAMES)
     folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and path.name != "__pycache__"}
-    assert folders == {"policies", "testing"}
+    assert folders == {"frames", "policies", "report", "testing"}
     assert {name for name in NAMES if "." in name} == {name for name in ORDER if "." in name}
 
 

@@ -25,7 +25,7 @@ def svg(policy: Policy) -> bytes:
     import pygraphviz  # type: ignore[import-untyped]  # noqa: PLC0415 - not to be had on every machine
 
     with _hushed():
-        graph: Any = pygraphviz.AGraph(string=dot(policy))
+        graph: Any = cast("Any", pygraphviz).AGraph(string=dot(policy))
         return cast("bytes", graph.draw(format="svg", prog="dot"))
 
 
