@@ -51,7 +51,19 @@ if TYPE_CHECKING:
     from casestate.policy import Policy
     from casestate.workflow import Workflow
 
-__all__ = ["Counts", "LogMap", "Meaning", "Past", "Reading", "Restart", "Stay", "load_map", "read"]
+__all__ = [
+    "Cells",
+    "Counts",
+    "LogMap",
+    "Meaning",
+    "Past",
+    "Reading",
+    "Restart",
+    "Stay",
+    "load_map",
+    "nothing_read",
+    "read",
+]
 
 Restart: TypeAlias = Literal["change", "touch"]
 Meaning: TypeAlias = "tuple[str | None, str | None]"
@@ -529,7 +541,7 @@ class _Reader:
         return fields, self.columns
 
     def take_row(self, number: int, fields: Mapping[str, object], columns: Mapping[str, str]) -> None:
-        cells = _Cells(fields, columns, self.reading)
+        cells = Cells(fields, columns, self.reading)
         case = cells.text("case")
         at = cells.instant()
         order = cells.order()
@@ -580,8 +592,7 @@ class _Reader:
         """What has been read; raises everything that is wrong with it."""
         counts, reading = self.counts, self.reading
         if not self.problems and counts.rows == counts.bad:
-            what = f"none of its {_rows(counts.bad)} can be read" if counts.bad else "has no rows"
-            self.problems.append(Problem("", f"{what}: there is nothing to replay"))
+            self.problems.append(nothing_read(counts))
         has_events = self.columns is not None and "event" in self.columns
         if has_events:
             self.problems += reading.unmapped_events(counts.values)
@@ -642,7 +653,9 @@ class _Reader:
                     continue
             before = found
             try:
-                if event != CLONE or CLONE not in desk.allowed(found, by=by):
+                if event == CLONE:
+                    found, _ = desk.clone(found, f"{case}'", by=cast("str", by), at=row.at)
+                else:
                     found = desk.apply(
                         found,
                         cast("str", event),
@@ -655,8 +668,14 @@ class _Reader:
                 self.counts.refused[before.state, cast("str", event), by or ""] += 1
             if found.stay != before.stay:
                 stays.append(Stay(found.stay, found.state, found.entered_at))
-            found = attrs.evolve(found, history=())  # nobody reads it here
+            found = attrs.evolve(found, history=(), clones=())  # nobody reads them here
         return stays
+
+
+def nothing_read(counts: Counts) -> Problem:
+    """What is wrong with a log of which no row could be read."""
+    what = f"none of its {_rows(counts.bad)} can be read" if counts.bad else "has no rows"
+    return Problem("", f"{what}: there is nothing to replay")
 
 
 def _kind(row: object) -> str:
@@ -683,7 +702,7 @@ def _first_stay(case: Case) -> Stay:
     return Stay(1, case.history[0].from_state, case.opened_at)
 
 
-class _Cells:
+class Cells:
     """The cells of one row, and what is wrong with them."""
 
     __slots__ = ("columns", "fields", "local", "naive", "problems", "reading")
