@@ -124,6 +124,8 @@ class Counts:
     """How often each status and sub-status, or event, stands in the log."""
     refused: Counter[tuple[str, str, str]] = attrs.field(factory=Counter[tuple[str, str, str]])
     """Events that the policy refuses, by state, event and role."""
+    of_events: bool = False
+    """Whether it is an event log: its values are events then, and have no meaning as states."""
 
     def seen(self, at: datetime) -> None:
         """Take an instant into the span of the log."""
@@ -593,7 +595,7 @@ class _Reader:
         counts, reading = self.counts, self.reading
         if not self.problems and counts.rows == counts.bad:
             self.problems.append(nothing_read(counts))
-        has_events = self.columns is not None and "event" in self.columns
+        has_events = counts.of_events = self.columns is not None and "event" in self.columns
         if has_events:
             self.problems += reading.unmapped_events(counts.values)
         elif self.rows:

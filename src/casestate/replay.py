@@ -750,7 +750,8 @@ def summarize(workflow: Workflow, reading: Reading, tally: Tally) -> Summary:
 
 def _values(reading: Reading, counts: Counts) -> tuple[LogValue, ...]:
     def read_as(value: str, sub_value: str | None, rows: int) -> LogValue:
-        first, later = reading.meaning(value, sub_value) or (None, None)
+        meaning = None if counts.of_events else reading.meaning(value, sub_value)
+        first, later = meaning or (None, None)
         return LogValue(value=value, sub_value=sub_value, first=first, later=later, rows=rows)
 
     in_order = sorted(counts.values.items(), key=lambda each: (-each[1], each[0][0], each[0][1] or ""))

@@ -12,7 +12,7 @@ import hashlib
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
-from functools import cache
+from functools import cache, cached_property
 from importlib import resources
 from statistics import median
 from typing import TYPE_CHECKING, Final
@@ -143,15 +143,24 @@ def report(summary: Summary, policy: Policy, *, title: str | None = None) -> str
 
 
 def _expect_same(summary: Summary, policy: Policy) -> None:
+    problems: list[Problem] = []
     if summary.policy != policy.name:
         message = f"the summary is one of {shown(summary.policy)}, not of {policy.name}"
-        raise PolicyError("report", [Problem("name", message)])
-    named = {move.from_state for move in summary.moves} | {move.to_state for move in summary.moves}
-    named |= {row.state for row in summary.times} | {row.state for row in summary.beginnings}
-    lost = sorted(named - {*policy.states})
-    if lost:
-        message = f"the summary has states that {policy.name} has not: {one_of(lost)}"
-        raise PolicyError("report", [Problem("statuses", message)])
+        problems.append(Problem("name", message))
+    states = {state for move in summary.moves for state in (move.from_state, move.to_state)}
+    states |= {row.state for row in summary.times} | {row.state for row in summary.refusals}
+    timers = {timer.timer for timer in summary.timers}
+    for path, lost in (("statuses", states - {*policy.states}), ("timers", timers - {*_names(policy)})):
+        if lost:
+            message = f"the summary has some that {policy.name} has not: {one_of(sorted(lost))}"
+            problems.append(Problem(path, message))
+    if problems:
+        raise PolicyError("report", problems)
+
+
+def _names(policy: Policy) -> dict[str, Timer]:
+    """Every timer by its name, repeats as timers of their own."""
+    return {timer.name: timer for one in policy.timers.values() for timer in one.repeated()}
 
 
 @cache
@@ -212,9 +221,7 @@ class _Page:
         self.summary = summary
         self.policy = policy
         self.schedules: Mapping[str, Schedule] = schedules(policy)
-        self.timers: dict[str, Timer] = {
-            timer.name: timer for one in policy.timers.values() for timer in one.repeated()
-        }
+        self.timers = _names(policy)
         self.all_moves = sum(move.count for move in summary.moves)
         self.wrong_moves = sum(move.count for move in summary.moves if not move.by)
         self.closed = sum(each.cases for each in summary.closures)
@@ -314,7 +321,7 @@ class _Page:
             act = f"{_ACTS[timer.kind]} {timer.audience or ''}".rstrip().replace("_", " ")
         return f"{act} {when}"
 
-    @property
+    @cached_property
     def actions_chart(self) -> Chart | None:
         return draw_actions(self.summary.timers) if any(self.actions.values()) else None
 
@@ -334,8 +341,11 @@ class _Page:
 
     # replies
 
-    @property
-    def replies(self) -> Iterator[_Panel]:
+    @cached_property
+    def replies(self) -> list[_Panel]:
+        return list(self._replies())
+
+    def _replies(self) -> Iterator[_Panel]:
         for place, curve in enumerate(self.summary.replies, 1):
             label = self.label(curve.state)
             marks = self.marks(curve)
@@ -402,7 +412,8 @@ class _Page:
                 before = [point for point in curve.points if point.after <= span]
                 if before:
                     point = before[-1]
-                    limits = f"{percent(point.low)} to {percent(point.high)}"
+                    # Once all have been replied to, nobody is left to tell limits by.
+                    limits = f"{percent(point.low)} to {percent(point.high)}" if point.share < 1 else "—"
                     yield text, percent(point.share), limits, grouped(point.waiting)
                 else:
                     yield text, percent(0), "—", grouped(curve.stays)
@@ -418,8 +429,11 @@ class _Page:
 
     # other lengths
 
-    @property
-    def what_ifs(self) -> Iterator[_Panel]:
+    @cached_property
+    def what_ifs(self) -> list[_Panel]:
+        return list(self._what_ifs())
+
+    def _what_ifs(self) -> Iterator[_Panel]:
         answers: dict[str, list[WhatIf]] = {}
         for answer in self.summary.what_ifs:
             answers.setdefault(answer.timer, []).append(answer)
@@ -459,7 +473,7 @@ class _Page:
 
     # closures
 
-    @property
+    @cached_property
     def closures_chart(self) -> Chart | None:
         return draw_closures(self.summary.closures) if self.closed else None
 
@@ -590,7 +604,7 @@ class _Page:
 
     # time in state
 
-    @property
+    @cached_property
     def times_chart(self) -> Chart | None:
         rows = [(self.label(row.state), row) for row in self.summary.times if row.ended]
         return draw_times(rows) if rows else None
@@ -601,17 +615,17 @@ class _Page:
             "How long stays lasted",
             "State",
             "#Stays that ended",
+            "#Still there",
             *(f"#{heading}" for heading in _QUANTILES.values()),
-            "#Still there at the end",
             rows=(
                 (
                     self.label(row.state),
                     grouped(row.ended),
+                    grouped(row.still),
                     *(
                         lasting(row.quantiles[share]) if share in row.quantiles else "—"
                         for share in _QUANTILES
                     ),
-                    grouped(row.still),
                 )
                 for row in self.summary.times
             ),

@@ -10,7 +10,7 @@ import html
 
 from bisect import bisect_right
 from datetime import timedelta
-from itertools import accumulate, pairwise
+from itertools import accumulate, cycle, pairwise
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import attrs
@@ -50,12 +50,14 @@ _Json: TypeAlias = "dict[str, Any]"
 
 COLOURS: Final = ("#3d7fd0", "#d9583b", "#2f9e6b", "#9b6bd0", "#b3842a", "#1f95a8", "#d0548f", "#7d8794")
 """Each can be told from white and from the dark background of the page."""
-BLUE, RED, GREEN, VIOLET, AMBER, _, _, GREY = COLOURS
+BLUE, RED, GREEN, VIOLET, AMBER, TEAL, PINK, GREY = COLOURS
 BAND: Final = "rgba(61,127,208,0.22)"
 _PATTERNS: Final = ("", "/", "x", ".")
 _KINDS: Final = {"close": "Closings", "move": "Moves", "remind": "Reminders", "notify": "Notifications"}
 _KIND_COLOURS: Final = {"close": RED, "move": VIOLET, "remind": AMBER, "notify": GREY}
+_OTHER_COLOURS: Final = (BLUE, GREEN, TEAL, PINK)
 _DAY: Final = timedelta(days=1)
+_HOUR: Final = timedelta(hours=1)
 _MOST_POINTS: Final = 400
 """More of them than that cannot be told apart in a curve as wide as the page."""
 _MOST_LETTERS: Final = 42
@@ -162,8 +164,8 @@ def _upright(x: float, colour: str, dash: str, top: float = 1) -> _Json:
     return {"type": "line", "x0": x, "x1": x, "yref": "paper", "y0": 0, "y1": top, "line": line}
 
 
-def _days(span: timedelta) -> float:
-    return round(span / _DAY, 5)
+def _in(span: timedelta, unit: timedelta) -> float:
+    return round(span / unit, 5)
 
 
 # --- actions over time --------------------------------------------------------
@@ -177,10 +179,12 @@ def draw_actions(timers: Iterable[TimerCount]) -> Chart:
     panel = 1 / len(kinds)
     data: list[_Json] = []
     legend: list[Key] = []
+    others = [(colour, pattern) for pattern in range(len(_PATTERNS)) for colour in _OTHER_COLOURS]
+    free = cycle(others)
     for place, timer in enumerate(active):
         row = kinds.index(timer.kind)
-        colour = COLOURS[place % len(COLOURS)]
-        pattern = place // len(COLOURS) % len(_PATTERNS)
+        first = not place or active[place - 1].kind != timer.kind
+        colour, pattern = (_KIND_COLOURS[timer.kind], 0) if first else next(free)
         legend.append(Key(text=timer.timer, colour=colour, pattern=pattern))
         data.append(
             {
@@ -256,12 +260,13 @@ def draw_replies(name: str, label: str, curve: ReplyCurve, marks: Sequence[Mark]
     last = curve.points[-1].after
     latest = max((mark.after for mark in marks), default=last)
     # Far beyond the last timer the curve says nothing about it.
-    shown = max(latest * 1.15, min(last, latest * 3))
+    shown = max(latest * 1.15, min(last, latest * 3), _HOUR)
+    unit, name_of_unit = (_DAY, "days") if shown > 3 * _DAY else (_HOUR, "hours")
     points = thinned(curve.points, [mark.after for mark in marks])
-    x = [0.0, *(_days(point.after) for point in points)]
+    x = [0.0, *(_in(point.after, unit) for point in points)]
     shares = [(0.0, 0.0, 0.0), *((point.low, point.share, point.high) for point in points)]
     if latest > last:
-        x.append(_days(latest))
+        x.append(_in(latest, unit))
         shares.append(shares[-1])
     low, share, high = ([round(100 * each[place], 3) for each in shares] for place in range(3))
     limit = {"type": "scatter", "mode": "lines", "x": x, "line": {"shape": "hv", "width": 0}}
@@ -275,7 +280,8 @@ def draw_replies(name: str, label: str, curve: ReplyCurve, marks: Sequence[Mark]
             "y": share,
             "line": {"shape": "hv", "width": 2.5, "color": BLUE},
             "customdata": [list(each) for each in zip(low, high, strict=True)],
-            "hovertemplate": "after %{x:,.1f} days: %{y:.1f} %<br>"
+            "hovertemplate": "after %{x:,.1f} "
+            f"{name_of_unit}: %{{y:.1f}} %<br>"
             "between %{customdata[0]:.1f} and %{customdata[1]:.1f} %<extra></extra>",
         },
     ]
@@ -288,12 +294,12 @@ def draw_replies(name: str, label: str, curve: ReplyCurve, marks: Sequence[Mark]
     legend = [Key(text="replied to", colour=BLUE, shape="thick"), Key(text="95 % limits", colour=BAND)]
     for row, mark in enumerate(drawn):
         colour = _KIND_COLOURS[mark.kind]
-        at = _days(mark.after)
+        at = _in(mark.after, unit)
         solid = mark.kind in ("close", "move")
         above = 18 * (len(drawn) - row)
         lines.append(_upright(at, colour, "solid" if solid else "dot", 1 + above / 274))
         legend.append(Key(text=mark.timer, colour=colour, shape="upright" if solid else "dotted"))
-        right = at > 0.5 * _days(shown)
+        right = at > 0.5 * _in(shown, unit)
         notes.append(
             _note(
                 f"{mark.text}: {percent(mark.share)}",
@@ -309,13 +315,13 @@ def draw_replies(name: str, label: str, curve: ReplyCurve, marks: Sequence[Mark]
     height = 330 + 18 * len(drawn)
     return Chart(
         id=name,
-        alt=f"The share of stays in {label} that had been replied to, by the days since they began.",
+        alt=f"The share of stays in {label} that had been replied to, by the time since they began.",
         height=height,
         figure=_figure(
             data,
             height,
             margin={"l": 52, "r": 12, "t": 12 + 18 * len(drawn), "b": 44},
-            xaxis=_axis("days in the state", range=[0, _days(shown)], showgrid=False),
+            xaxis=_axis(f"{name_of_unit} in the state", range=[0, _in(shown, unit)], showgrid=False),
             yaxis=_axis(range=[0, top], ticksuffix=" %", nticks=6, ticklabelstandoff=6),
             shapes=lines,
             annotations=notes,
@@ -361,7 +367,7 @@ def draw_what_ifs(name: str, answers: Sequence[WhatIf], current: timedelta) -> C
             "hovertemplate": "%{x} days<br>%{y:.1f} % came back<extra></extra>",
         }
     )
-    now = _days(current)
+    now = _in(current, _DAY)
     ends = (*days, now)
     room = max(0.5, 0.06 * (max(ends) - min(ends)))
     right = now > (max(ends) + min(ends)) / 2
@@ -442,7 +448,7 @@ def draw_closures(found: Iterable[Closures]) -> Chart:
         }
         for outcome, (text, colour) in OUTCOMES.items()
     ]
-    height = 64 + 62 * len(closing)
+    height = 48 + 62 * len(closing)
     return Chart(
         id="closures",
         alt="Bars: what became of the cases that each timer would have closed, in shares of them.",
@@ -451,8 +457,8 @@ def draw_closures(found: Iterable[Closures]) -> Chart:
             data,
             height,
             barmode="stack",
-            margin={"l": 12, "r": 18, "t": 4, "b": 40},
-            xaxis=_axis(range=[0, 100], ticksuffix=" %", nticks=6),
+            margin={"l": 14, "r": 24, "t": 4, "b": 28},
+            xaxis=_axis(range=[0, 100], ticksuffix=" %", tickvals=[0, 25, 50, 75, 100]),
             yaxis=axis,
             annotations=notes,
         ),
@@ -500,7 +506,7 @@ def draw_times(found: Sequence[tuple[str, TimeInState]]) -> Chart:
     longest = max(seconds(row, 0.9) for _, row in found)
     ends = [seconds(row, 0.1) for _, row in found] + [longest]
     ticks = {at: text for at, text in _TICKS.items() if min(ends) / 3 <= at <= longest * 3}
-    height = 64 + 66 * len(found)
+    height = 48 + 66 * len(found)
     return Chart(
         id="times",
         alt="How long stays in each state lasted: the median, the middle half, and 80 of 100.",
@@ -508,7 +514,7 @@ def draw_times(found: Sequence[tuple[str, TimeInState]]) -> Chart:
         figure=_figure(
             data,
             height,
-            margin={"l": 12, "r": 22, "t": 4, "b": 40},
+            margin={"l": 14, "r": 24, "t": 4, "b": 28},
             xaxis=_axis(type="log", tickvals=list(ticks), ticktext=list(ticks.values()), tickangle=0),
             yaxis=axis,
             annotations=notes,

@@ -6,6 +6,11 @@ const charts = Array.from(document.querySelectorAll(".chart"));
 for (const chart of charts) {
   Plotly.newPlot(chart, figures[chart.id].data, figures[chart.id].layout, options);
 }
+// Who goes by keyboard stops at what can be scrolled, and nowhere else.
+const stops = new ResizeObserver((seen) => {
+  for (const { target } of seen) target.tabIndex = target.scrollWidth > target.clientWidth ? 0 : -1;
+});
+for (const each of document.querySelectorAll(".scroll")) stops.observe(each);
 // On paper everything is open, and as wide as a sheet.
 const folded = Array.from(document.querySelectorAll("details"));
 let opened = [];
