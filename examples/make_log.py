@@ -51,7 +51,7 @@ def course(chance: Random) -> Course:
         reply = chance.random()
         if reply < 0.12:
             return  # no reply until now
-        yield "Working", soon(chance, 9 if reply < 0.72 else 25) + (24 + soon(chance, 60)) * (reply > 0.9)
+        yield "Working", soon(chance, 9 if reply < 0.72 else 25) + (12 + soon(chance, 50)) * (reply > 0.9)
     if chance.random() < 0.1:
         yield "Developers", soon(chance, 2)
         yield "Working", 2 + soon(chance, 40)

@@ -588,3 +588,15 @@ def test_on_a_terminal_sentences_are_broken_between_words_and_a_bar_is_shown(log
     assert " rows " in seen
     assert "A timer would have moved 2 cases." in seen
     assert "A timer would have moved 2 cases. 1 action of those above\r\nbelong" in seen
+
+
+# --- the report ------------------------------------------------------------------
+
+
+def test_a_report_is_written_of_what_was_printed(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    result = run("replay", PAST, "--policy", "sub-status", "--map", MAP, "--report", path)
+    assert (result.exit_code, result.stderr) == (0, "")
+    page = path.read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert "<title>What sub-status would have done to past.csv</title>" in page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib.util
 import json
 import shutil
@@ -11,6 +12,7 @@ import sys
 from collections import Counter
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from sqlite3 import IntegrityError
@@ -19,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import pytest
 
 from casestate import Case, ManualClock, StaleAction, Workflow, load_policy, policies
+from casestate.replay import replay
 
 
 if TYPE_CHECKING:
@@ -98,6 +101,39 @@ class TestCases:
 
     def test_nothing_in_it_is_later_than_noon(self, cases: list[Case]) -> None:
         assert max(case.changed_at for case in cases) <= NOON
+
+
+class TestPast:
+    @pytest.fixture
+    def rows(self) -> list[dict[str, str]]:
+        with (EXAMPLES / "past.csv").open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+
+    def test_the_generator_writes_the_file_that_is_there(self, tmp_path: Path) -> None:
+        script = shutil.copy(EXAMPLES / "make_log.py", tmp_path)
+        done = run(Path(script))
+        assert (done.returncode, done.stderr) == (0, "")
+        assert (tmp_path / "past.csv").read_bytes() == (EXAMPLES / "past.csv").read_bytes()
+        assert len((tmp_path / "past.csv").read_bytes()) < 60_000
+
+    def test_it_holds_some_three_hundred_cases_in_order(self, rows: list[dict[str, str]]) -> None:
+        assert 250 < len({row["case"] for row in rows}) < 350
+        for before, row in pairwise(rows):
+            assert (row["seq"] == "0") == (row["case"] != before["case"])
+            assert row["seq"] == "0" or row["ts"] >= before["ts"]
+
+    @pytest.mark.parametrize("policy", ["sub-status", "open-resolved"])
+    def test_it_has_something_to_tell_under_either_policy(
+        self, rows: list[dict[str, str]], policy: str
+    ) -> None:
+        mapping = EXAMPLES / f"past_{policy.replace('-', '_')}.toml"
+        summary = replay(rows, Workflow(load_policy(policy)), mapping=mapping).summary
+        assert (summary.bad_rows, summary.unused) == (0, ())
+        assert all(closures.worked_on_again > 5 for closures in summary.closures)
+        assert 3 < sum(move.count for move in summary.moves if not move.by) < 40
+        assert [begun.state for begun in summary.beginnings if not begun.allowed] == ["closed"]
+        assert summary.ignored_rows > 0
+        assert all(curve.replied for curve in summary.replies)
 
 
 STORY = """\

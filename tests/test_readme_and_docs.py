@@ -28,7 +28,19 @@ import pytest
 
 import casestate
 
-from casestate import CasestateError, Workflow, compare, frames, load_policy, policies, sql, testing, verify
+from casestate import (
+    CasestateError,
+    Workflow,
+    compare,
+    frames,
+    load_policy,
+    policies,
+    replay,
+    report,
+    sql,
+    testing,
+    verify,
+)
 from casestate.render import mermaid
 
 
@@ -207,7 +219,8 @@ def written(name: str, called: Any) -> str:  # noqa: ANN401 - functions and clas
     text = str(signature.replace(parameters=plain, return_annotation=signature.empty))
     text = re.sub(r"<function (\w+) at \w+>", r"\1", text)
     text = re.sub(r"mappingproxy\((.*?)\)", r"\1", text)
-    text = text.replace("datetime.timedelta(", "timedelta(").replace("=NOTHING", "=Calendar()")
+    text = text.replace("datetime.timedelta(", "timedelta(").replace("columns=NOTHING", "columns={}")
+    text = text.replace("=NOTHING", "=Calendar()")
     return f"`{name}{text}`"
 
 
@@ -253,7 +266,15 @@ def test_the_reference_has_the_signature_and_every_member_of_every_class(name: s
     assert {f"`{field}`" for field in fields if f"`{field}`" not in section} == set()
 
 
-ROOMS = {"verify": verify, "compare": compare, "frames": frames, "sql": sql, "testing": testing}
+ROOMS = {
+    "verify": verify,
+    "compare": compare,
+    "replay": replay,
+    "frames": frames,
+    "report": report,
+    "sql": sql,
+    "testing": testing,
+}
 """The modules whose names are not those of the package itself, too."""
 
 

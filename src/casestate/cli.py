@@ -754,7 +754,7 @@ def replay_command(
             unused = ", ".join(map(repr, found.summary.unused))
             file.trouble.say(f"note: {map_file}: the log does not have {unused}")
         write_actions(found.actions)
-        write_report(found.summary, policy, log)
+        write_report(found.summary, policy, Path(file.name).name)
     if form == "json":
         _write_json(found.summary.to_dict())
     else:
@@ -801,8 +801,10 @@ def _report_writer(files: ExitStack, path: str | None) -> Callable[[Summary, Pol
         raise Failure(f"{hint} ({error.name} is not there)") from None
     file = files.enter_context(replacing(path))
 
-    def write(summary: Summary, policy: Policy, log: str) -> None:
-        file.write(report.report(summary, policy, title=f"{policy.name} on {Path(log).name}").encode())
+    def write(summary: Summary, policy: Policy, name: str) -> None:
+        file.write(
+            report.report(summary, policy, title=f"What {policy.name} would have done to {name}").encode()
+        )
 
     return write
 
