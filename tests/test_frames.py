@@ -140,7 +140,7 @@ class Spark:
 def test_spark_adds_whole_numbers_and_joins_without_a_shuffle(
     desk: Workflow, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source: Any = frames._Source(polars_frame([row()]), None, desk)  # noqa: SLF001 - no JVM is started here
+    source: Any = frames.cases._Source(polars_frame([row()]), None, desk)  # noqa: SLF001 - no JVM is started here
     spark: Any = Spark()
     monkeypatch.setattr(narwhals, "from_native", lambda native: native)
     monkeypatch.setattr(narwhals, "to_native", lambda frame: frame)
@@ -159,7 +159,7 @@ def test_spark_adds_whole_numbers_and_joins_without_a_shuffle(
 
 
 def test_spark_names_the_type_that_it_alone_knows(desk: Workflow, monkeypatch: pytest.MonkeyPatch) -> None:
-    source: Any = frames._Source(polars_frame([row()]), None, desk)  # noqa: SLF001 - no JVM is started here
+    source: Any = frames.cases._Source(polars_frame([row()]), None, desk)  # noqa: SLF001 - no JVM is started here
     monkeypatch.setattr(narwhals, "to_native", lambda frame: frame)
     variant = SimpleNamespace(dataType=SimpleNamespace(simpleString=lambda: "variant"))
     source.engine, source.found = narwhals.Implementation.PYSPARK, SimpleNamespace(schema={"stay": variant})
