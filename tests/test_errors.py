@@ -17,6 +17,7 @@ from casestate import (
     CasestateError,
     EventRefused,
     InstantError,
+    LogError,
     MissingArgument,
     NaiveTimeError,
     NotDue,
@@ -28,7 +29,7 @@ from casestate import (
     UnknownRole,
     UnknownStatus,
 )
-from casestate.errors import NaiveCaseTimeError, nearest, one_of, shown
+from casestate.errors import NaiveCaseTimeError, NaiveLogTimeError, nearest, one_of, shown
 
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ EXAMPLES: dict[str, Callable[[], CasestateError]] = {
     "UnknownStatus": lambda: UnknownStatus("pnding", ("new", "pending"), "case 'C-1': status"),
     "MissingArgument": lambda: MissingArgument("C-1", "assign", "assignee", "needs assignee=, not None"),
     "PolicyError": lambda: PolicyError("desk.toml", [Problem("timers.a.after", "is missing")]),
+    "LogError": lambda: LogError("log", [Problem("row 2", "at: is missing"), Problem("", "has no end")]),
+    "NaiveLogTimeError": lambda: NaiveLogTimeError("log", [Problem("row 2", "at: is naive")]),
     "CaseDataError": lambda: CaseDataError("case 'C-1'", [Problem("id", "a"), Problem("", "b")]),
     "NaiveCaseTimeError": lambda: NaiveCaseTimeError("case 'C-1'", [Problem("entered_at", "is naive")]),
     "InstantError": lambda: InstantError("at", 3),
@@ -67,7 +70,8 @@ def test_every_public_error_has_an_example_here() -> None:
         if isinstance(value := getattr(casestate, name), type) and issubclass(value, Exception)
     }
     assert public - {"CasestateError"} == {type(make()).__name__ for make in EXAMPLES.values()} - {
-        "NaiveCaseTimeError"
+        "NaiveCaseTimeError",
+        "NaiveLogTimeError",
     }
 
 
@@ -91,6 +95,8 @@ def test_an_instant_error_stands_for_those_that_know_more() -> None:
     assert not issubclass(NaiveTimeError, TimeOrderError)
     assert issubclass(NaiveCaseTimeError, NaiveTimeError)
     assert issubclass(NaiveCaseTimeError, CaseDataError)
+    assert issubclass(NaiveLogTimeError, NaiveTimeError)
+    assert issubclass(NaiveLogTimeError, LogError)
 
 
 @EVERY_ERROR
@@ -129,6 +135,8 @@ def test_an_error_shows_what_it_was_made_of() -> None:
         "UnknownStatus": ("pnding", ("new", "pending"), "case 'C-1': status"),
         "MissingArgument": ("C-1", "assign", "assignee", "needs assignee=, not None"),
         "PolicyError": ("desk.toml", ("timers.a.after: is missing",)),
+        "LogError": ("log", ("row 2: at: is missing", "has no end")),
+        "NaiveLogTimeError": ("log", ("row 2: at: is naive",)),
         "CaseDataError": ("case 'C-1'", ("id: a", "b")),
         "NaiveCaseTimeError": ("case 'C-1'", ("entered_at: is naive",)),
         "InstantError": ("at", 3),
@@ -196,6 +204,12 @@ def test_naive_case_data_is_a_naive_time_too() -> None:
     assert str(error) == "case 'C-1': entered_at: is naive"
     assert (error.what, error.value) == ("case 'C-1'", error.problems)
     assert error.subject == "case 'C-1'"
+
+
+def test_a_naive_log_is_a_naive_time_too() -> None:
+    error = NaiveLogTimeError("log", [Problem("row 2", "at: is naive")])
+    assert str(error) == "log: row 2: at: is naive"
+    assert (error.what, error.value) == ("log", error.problems)
 
 
 def test_what_is_no_instant_is_told_what_one_is() -> None:
