@@ -251,25 +251,25 @@ class _Page:
         kinds = {timer.kind for timer in policy.timers.values()}
         yield _Tile(
             figure=grouped(self.actions["remind"]),
-            what="reminders would have been sent",
+            what=_one(self.actions["remind"], "reminder", "reminders") + " would have been sent",
             more=("and" if "remind" in kinds else "the policy has no reminders;")
             + f" {counted(self.actions['notify'], 'notification')}",
         )
         yield _Tile(
             figure=grouped(self.closed),
-            what="cases would have been closed",
+            what=_one(self.closed, "case", "cases") + " would have been closed",
             more=f"{percent(self.closed, summary.cases)} of {counted(summary.cases, 'case')}",
         )
         yield _Tile(
             figure=grouped(self.back),
-            what="of these were worked on again",
+            what=f"of these {_one(self.back, 'was', 'were')} worked on again",
             more=f"{percent(self.back, self.closed)} of the cases closed"
             if self.closed
             else "none was closed",
         )
         yield _Tile(
             figure=grouped(self.wrong_moves),
-            what="moves are not allowed",
+            what=_one(self.wrong_moves, "move is", "moves are") + " not allowed",
             more=f"{percent(self.wrong_moves, self.all_moves)} of {counted(self.all_moves, 'move')}",
         )
 
@@ -509,23 +509,22 @@ class _Page:
     def move_grid(self) -> Iterator[tuple[str, list[_Cell]]]:
         """For each state that is left, a cell for each that is entered."""
         states = self.move_states
-        most = max(move.count for move in self.summary.moves)
+        counts: Counter[tuple[str, str]] = Counter()
+        wrong: Counter[tuple[str, str]] = Counter()
+        for move in self.summary.moves:
+            counts[move.from_state, move.to_state] += move.count
+            wrong[move.from_state, move.to_state] += 0 if move.by else move.count
+        steps = max(counts.values()).bit_length() + 1
         for source in states:
             cells: list[_Cell] = []
-            for target in states:
-                between = [
-                    move
-                    for move in self.summary.moves
-                    if (move.from_state, move.to_state) == (source, target)
-                ]
-                count = sum(move.count for move in between)
-                wrong = sum(move.count for move in between if not move.by)
+            for way in ((source, target) for target in states):
+                count = counts[way]
                 cells.append(
                     _Cell(
                         text=grouped(count) if count else "",
-                        verdict="mixed" if 0 < wrong < count else "wrong" if wrong else "fine",
-                        # Steps of shade by powers: a few moves can be seen beside thousands.
-                        weight=min(4, count.bit_length() * 5 // (most.bit_length() + 1)),
+                        verdict="mixed" if 0 < wrong[way] < count else "wrong" if wrong[way] else "fine",
+                        # Steps of shade by powers of two: a few moves can be seen beside thousands.
+                        weight=count.bit_length() * 5 // steps,
                     )
                 )
             yield self.label(source), cells
@@ -729,6 +728,10 @@ class _Page:
         panels = [panel.chart for panel in (*self.replies, *self.what_ifs)]
         found = [self.actions_chart, *panels, self.closures_chart, self.times_chart]
         return {chart.id: chart.figure for chart in found if chart is not None}
+
+
+def _one(count: int, one: str, many: str) -> str:
+    return one if count == 1 else many
 
 
 def _dashed(row: Iterable[str]) -> list[str]:
