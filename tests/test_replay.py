@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
-import warnings
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -16,7 +14,6 @@ import pytest
 
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from scipy.stats import CensoredData, ecdf  # type: ignore[import-untyped] # it has no types
 
 import replay_reference as naive
 
@@ -52,6 +49,7 @@ from casestate.replay import (
     what_if,
 )
 from casestate.schedule import schedules
+from curves import check_with_scipy
 
 
 if TYPE_CHECKING:
@@ -1088,39 +1086,6 @@ def test_a_state_waits_for_the_customer_where_the_policy_says_so() -> None:
     assert (found.state, found.replied) == ("asked", 1)
 
 
-def check_with_scipy(durations: dict[tuple[Any, int], int]) -> None:
-    """Shares and limits are those of scipy's estimator; where all have replied it knows no limits."""
-    found = reply_curve("x", durations)
-    times = [seconds for (_, seconds), count in durations.items() for _ in range(count)]
-    censored = [ending != "replied" for (ending, _), count in durations.items() for _ in range(count)]
-    curve = ecdf(CensoredData.right_censored(times, censored))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # where nobody or everybody has replied
-        limits = curve.sf.confidence_interval(0.95, method="log-log")
-    known = {
-        float(after): (share, 1 - high, 1 - low)
-        for after, share, low, high in zip(
-            curve.cdf.quantiles,
-            curve.cdf.probabilities,
-            limits.low.probabilities,
-            limits.high.probabilities,
-            strict=True,
-        )
-    }
-    replied = [seconds for (ending, seconds), count in durations.items() if ending == "replied" and count]
-    assert [point.after // timedelta(seconds=1) for point in found.points] == sorted(replied)
-    for point in found.points:
-        share, low, high = known[point.after / timedelta(seconds=1)]
-        assert point.share == pytest.approx(share, abs=1e-9)
-        if point.share < 1:
-            assert (point.low, point.high) == pytest.approx((low, high), abs=1e-9)
-        else:
-            assert math.isnan(low)
-            assert (point.low, point.high) == (0.0, 1.0)
-        assert point.low <= point.share <= point.high
-        assert point.waiting == sum(each >= point.after / timedelta(seconds=1) for each in times)
-
-
 @given(
     durations=st.dictionaries(
         st.tuples(st.sampled_from(["replied", "left", "still"]), st.integers(0, 30) | st.integers(0, 10**8)),
@@ -1130,7 +1095,7 @@ def check_with_scipy(durations: dict[tuple[Any, int], int]) -> None:
     )
 )
 def test_the_curve_is_that_of_scipy(durations: dict[tuple[Any, int], int]) -> None:
-    check_with_scipy(durations)
+    check_with_scipy(reply_curve("x", durations), durations)
 
 
 # --- what is refused -----------------------------------------------------------------------------------
