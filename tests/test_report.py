@@ -330,7 +330,7 @@ def test_a_timer_that_moves_is_told_as_a_closing_is() -> None:
         {"timers": {"close_pending": {"to": "resolved"}, "nudge": _nudges()}},
     )
     log = [row("A", 0, "pending_customer"), row("A", 13, "open"), row("B", 0, "pending_customer")]
-    page = page_of(policy, [*log, row("B", 20, "open")])
+    page = page_of(policy, [*log, row("B", 20, "open")], lengths={"close_pending": [13, 20]})
     deeds = page.tables["What each timer would have done"].body
     assert deeds["close_pending"] == ["Pending Customer", "moves the case to Resolved after 14 days", "1"]
     assert deeds["nudge#2"] == ["Pending Customer", "reminds after 2 days", "2"]
@@ -338,6 +338,9 @@ def test_a_timer_that_moves_is_told_as_a_closing_is() -> None:
     # All that moves is marked, and of what does not the first few.
     assert [shape["x0"] for shape in chart["layout"]["shapes"]] == [1, 2, 3, 14]
     assert "By the time close_pending moves (after 14 days), 50 %" in page.text
+    assert "In this policy close_pending comes after 14 days. No length closes a case." in page.text
+    assert page.tables["close_pending with other lengths"].body["20 days"][:2] == ["0", "0"]
+    assert "what-if-1" not in page.figures
     assert len({trace["marker"]["color"] for trace in page.figures["actions"]["data"]}) == 7
 
 
@@ -349,6 +352,28 @@ def _nudges() -> dict[str, object]:
         "after": every,
         "repeat": {"every": every, "times": 12},
     }
+
+
+def test_a_few_months_do_not_fill_the_axis_and_many_do() -> None:
+    def axis(*days: int) -> dict[str, Any]:
+        log = [row(f"C{day}", day, "reopened") for day in days]
+        chart: dict[str, Any] = page_of(policies.SUB_STATUS, log).figures["actions"]["layout"]["xaxis"]
+        return chart
+
+    assert axis(0)["range"] == ["2026-01-01", "2026-07-01"]
+    assert axis(0, 140)["range"] == ["2026-03-01", "2026-09-01"]
+    assert axis(0, 150)["range"] == ["2026-03-01", "2026-09-01"]
+    assert "range" not in axis(0, 190)
+
+
+def test_a_count_of_a_few_has_no_half_ticks() -> None:
+    def axis(cases: int) -> dict[str, Any]:
+        log = [row(f"C{number}", 0, "reopened") for number in range(cases)]
+        chart: dict[str, Any] = page_of(policies.SUB_STATUS, log).figures["actions"]["layout"]["yaxis"]
+        return chart
+
+    assert axis(4)["dtick"] == 1
+    assert axis(5)["nticks"] == 4
 
 
 # --- what there is nothing to say of ---------------------------------------------------

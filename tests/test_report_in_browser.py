@@ -1,4 +1,4 @@
-"""The page about a replay in a real browser without a network: drawn whole in narrow windows and in wide ones."""
+"""The page about a replay in a real browser without a network: drawn whole, in narrow windows and in wide."""
 
 from __future__ import annotations
 

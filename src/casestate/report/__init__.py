@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
@@ -284,6 +285,12 @@ class _Page:
             return None
         return svg[svg.index("<svg") :]
 
+    @staticmethod
+    def least_width(svg: str) -> int:
+        """How narrow the drawing can be and still be read, in pixels."""
+        width, *_ = re.findall('width="([0-9]+)', f'{svg} width="0"')
+        return round(0.65 * int(width))
+
     @property
     def policy_tables(self) -> list[_Table]:
         return [
@@ -439,10 +446,14 @@ class _Page:
             answers.setdefault(answer.timer, []).append(answer)
         for place, (timer, found) in enumerate(answers.items(), 1):
             after = self.policy.timers[timer].after
+            said = f"In this policy {timer} comes after {after}"
+            closes = any(answer.closed for answer in found)
             yield _Panel(
                 heading=timer,
-                sentence=f"In this policy {timer} comes after {after}; the dashed line marks it.",
-                chart=draw_what_ifs(f"what-if-{place}", found, after.nominal),
+                sentence=f"{said}; the dashed line marks it."
+                if closes
+                else f"{said}. No length closes a case.",
+                chart=draw_what_ifs(f"what-if-{place}", found, after.nominal) if closes else None,
                 tables=(self.what_if_table(timer, found),),
             )
 
@@ -489,7 +500,7 @@ class _Page:
                     each.timer,
                     grouped(each.cases),
                     *(
-                        f"{grouped(count)} ({percent(count, each.cases)})"
+                        f"{grouped(count)} ({percent(count, each.cases)})" if each.cases else "0"
                         for count in (each.worked_on_again, each.resolved, each.nothing_more)
                     ),
                 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import html
 
 from bisect import bisect_right
+from collections import Counter
 from datetime import timedelta
 from itertools import accumulate, cycle, pairwise
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
@@ -63,6 +64,9 @@ _MOST_POINTS: Final = 400
 _MOST_LETTERS: Final = 42
 _FEW: Final = 8
 """So many numbers of days can all be told under an axis."""
+_MONTHS_AT_LEAST: Final = 6
+_BAR: Final = 26 * 86_400_000
+"""How wide the bar of a month is, in the milliseconds of an axis of time."""
 _TICKS: Final = {
     1: "1 s",
     60: "1 min",
@@ -190,10 +194,9 @@ def draw_actions(timers: Iterable[TimerCount]) -> Chart:
             {
                 "type": "bar",
                 "name": _text(timer.timer),
-                "x": [f"{month.zfill(7)}-01" for month in timer.months],
+                "x": [f"{month.zfill(7)}-16" for month in timer.months],
                 "y": list(timer.months.values()),
-                "xperiod": "M1",
-                "xperiodalignment": "middle",
+                "width": _BAR,
                 "yaxis": f"y{row + 1}" if row else "y",
                 "marker": {"color": colour, "pattern": {"shape": _PATTERNS[pattern]}},
                 "hovertemplate": f"%{{x|%B %Y}}<br>{_text(timer.timer)}: %{{y:,}}<extra></extra>",
@@ -206,12 +209,11 @@ def draw_actions(timers: Iterable[TimerCount]) -> Chart:
         top = 1 - row * panel
         axes[f"yaxis{row + 1}" if row else "yaxis"] = _axis(
             domain=[max(0, top - panel + (26 / height if row < len(kinds) - 1 else 0)), top - 28 / height],
-            rangemode="tozero",
-            nticks=4,
-            tickformat=",~d",
+            **_counts(_highest(timer.months for timer in active if timer.kind == kind), 4),
         )
         notes.append(_note(_KINDS[kind], xref="paper", x=0, yref="paper", y=top, yanchor="top"))
     bottom = f"y{len(kinds)}" if len(kinds) > 1 else "y"
+    monthly = _monthly(sorted({month.zfill(7) for timer in active for month in timer.months}))
     return Chart(
         id="actions",
         alt=f"Bars by month: how often {', '.join(key.text for key in legend)} would have fired.",
@@ -220,14 +222,44 @@ def draw_actions(timers: Iterable[TimerCount]) -> Chart:
             data,
             height,
             barmode="stack",
-            bargap=0.15,
-            margin={"l": 48, "r": 12, "t": 4, "b": 28},
-            xaxis=_axis(type="date", anchor=bottom, showgrid=False, hoverformat="%B %Y"),
+            margin={"l": 48, "r": 12, "t": 4, "b": 44 if monthly else 28},
+            xaxis=_axis(
+                type="date",
+                anchor=bottom,
+                showgrid=False,
+                **monthly,
+                ticklabelmode="period",
+                nticks=7,
+            ),
             annotations=notes,
             **axes,
         ),
         legend=tuple(legend),
     )
+
+
+def _counts(highest: int, ticks: int) -> _Json:
+    """What an axis of counts is: from 0 on, and never with half of one."""
+    whole = {"dtick": 1} if highest <= 4 else {"nticks": ticks}
+    return {"rangemode": "tozero", "tickformat": ",~d", **whole}
+
+
+def _highest(stacked: Iterable[Mapping[str, int]]) -> int:
+    found: Counter[str] = Counter()
+    for months in stacked:
+        found.update(months)
+    return max(found.values())
+
+
+def _monthly(months: Sequence[str]) -> _Json:
+    """What an axis of a few months is: a tick for each, and so wide that one or two do not fill it."""
+    first, last = (12 * int(month[:4]) + int(month[5:]) - 1 for month in (months[0], months[-1]))
+    room = _MONTHS_AT_LEAST - 1 - (last - first)
+    if room < 0:
+        return {}
+    ends = (max(12, first - room // 2), last + room - room // 2 + 1)
+    around = [f"{end // 12:04}-{end % 12 + 1:02}-01" for end in ends]
+    return {"range": around, "dtick": "M1", "tickformat": "%b<br>%Y"}
 
 
 # --- time to reply --------------------------------------------------------------
@@ -321,7 +353,7 @@ def draw_replies(name: str, label: str, curve: ReplyCurve, marks: Sequence[Mark]
             data,
             height,
             margin={"l": 52, "r": 12, "t": 12 + 18 * len(drawn), "b": 44},
-            xaxis=_axis(f"{name_of_unit} in the state", range=[0, _in(shown, unit)], showgrid=False),
+            xaxis=_axis(f"{name_of_unit} in the state", range=[0, 1.02 * _in(shown, unit)], showgrid=False),
             yaxis=_axis(range=[0, top], ticksuffix=" %", nticks=6, ticklabelstandoff=6),
             shapes=lines,
             annotations=notes,
@@ -343,7 +375,11 @@ def draw_what_ifs(name: str, answers: Sequence[WhatIf], current: timedelta) -> C
         "reminders": ([answer.reminders for answer in answers], AMBER),
     }
     shown = {text: found for text, found in counts.items() if any(found[0]) or text != "reminders"}
-    line: _Json = {"type": "scatter", "mode": "lines+markers", "x": days}
+    heights = [found for found, _ in shown.values()]
+    line: _Json = {"type": "scatter", "mode": "lines+markers", "x": days, "cliponaxis": False}
+    shares = [
+        round(100 * answer.came_back / answer.followed, 3) if answer.followed else None for answer in answers
+    ]
     data: list[_Json] = [
         {
             **line,
@@ -357,10 +393,7 @@ def draw_what_ifs(name: str, answers: Sequence[WhatIf], current: timedelta) -> C
     data.append(
         {
             **line,
-            "y": [
-                round(100 * answer.came_back / answer.followed, 3) if answer.followed else None
-                for answer in answers
-            ],
+            "y": shares,
             "yaxis": "y2",
             "line": {"color": GREEN, "width": 2.5},
             "marker": {"size": 8, "color": GREEN},
@@ -381,7 +414,7 @@ def draw_what_ifs(name: str, answers: Sequence[WhatIf], current: timedelta) -> C
         yanchor="bottom",
     )
     title = _note(
-        "Share of them that came back", xref="paper", x=0, yref="paper", y=0.34, yanchor="bottom", yshift=2
+        "Share of them that came back", xref="paper", x=0, yref="paper", y=0.34, yanchor="bottom", yshift=4
     )
     return Chart(
         id=name,
@@ -399,8 +432,13 @@ def draw_what_ifs(name: str, answers: Sequence[WhatIf], current: timedelta) -> C
                 showgrid=False,
                 **({"tickvals": days} if len(days) <= _FEW else {}),
             ),
-            yaxis=_axis(domain=[0.46, 1], rangemode="tozero", nticks=5, tickformat=",~d"),
-            yaxis2=_axis(domain=[0, 0.34], rangemode="tozero", ticksuffix=" %", nticks=4),
+            yaxis=_axis(domain=[0.46, 1], **_counts(max(map(max, heights)), 5)),
+            yaxis2=_axis(
+                domain=[0, 0.34],
+                ticksuffix=" %",
+                nticks=4,
+                range=[0, 1.1 * max((share for share in shares if share), default=100)],
+            ),
             shapes=[_upright(now, GREY, "dash")],
             annotations=[here, title],
         ),
@@ -424,6 +462,7 @@ def _rows(labels: Sequence[str]) -> tuple[_Json, list[_Json]]:
     return axis, notes
 
 
+_QUARTERS: Final = (0, 25, 50, 75, 100)
 OUTCOMES: Final = {
     "worked_on_again": ("worked on again", RED),
     "resolved": ("resolved without more work", GREEN),
@@ -458,7 +497,7 @@ def draw_closures(found: Iterable[Closures]) -> Chart:
             height,
             barmode="stack",
             margin={"l": 14, "r": 24, "t": 4, "b": 28},
-            xaxis=_axis(range=[0, 100], ticksuffix=" %", tickvals=[0, 25, 50, 75, 100]),
+            xaxis=_axis(range=[0, 100], tickvals=list(_QUARTERS), ticktext=[f"{at} %" for at in _QUARTERS]),
             yaxis=axis,
             annotations=notes,
         ),
