@@ -11,8 +11,15 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+import attrs
+import polars as pl
 import pytest
 import tomli_w
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import casestate
 
 from casestate import Workflow, load_policy, policies
 from casestate.replay import replay
@@ -35,6 +42,22 @@ STATUSES: Final[Mapping[str, object]] = {
     "Working": "in_progress",
     "Done": "closed",
 }
+
+
+def without(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
+    """Make a module of ours one whose extra is not installed."""
+    monkeypatch.delattr(casestate, module, raising=False)
+    for name in (f"casestate.{module}", "casestate.frames.actions"):
+        if name.startswith(f"casestate.{module}"):
+            monkeypatch.setitem(sys.modules, name, None)
+
+
+@pytest.fixture(autouse=True, params=["as a frame", "by row"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every test is run with the extra ``frames`` and without: nobody sees a difference."""
+    if request.param == "by row":
+        without(monkeypatch, "frames")
+    return str(request.param)
 
 
 @pytest.fixture
@@ -297,7 +320,7 @@ def test_a_place_that_cannot_be_written_to_is_told_before_the_log_is_read(log: L
 def test_without_the_extra_a_report_is_refused_before_the_log_is_read(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "casestate.report", None)
+    without(monkeypatch, "report")
     result = log.on(log.folder / "nowhere.csv", "--report", log.folder / "report.html")
     assert log.said(result) == [
         "--report needs the report extra: pip install 'casestate[report]' (casestate.report is not there)"
@@ -590,6 +613,160 @@ def test_on_a_terminal_sentences_are_broken_between_words_and_a_bar_is_shown(log
     assert "A timer would have moved 2 cases. 1 action of those above\r\nbelong" in seen
 
 
+# --- Parquet ---------------------------------------------------------------------
+
+
+def parquet_of(folder: Path, **changed: pl.Expr) -> Path:
+    path = folder / "past.parquet"
+    pl.read_csv(PAST).with_columns(**changed).write_parquet(path)
+    return path
+
+
+def printed(result: Result) -> str:
+    return result.stdout.partition("\n")[2]
+
+
+def test_a_log_in_parquet_is_the_same_log(tmp_path: Path, way: str) -> None:
+    path = parquet_of(tmp_path, ts=pl.col("ts").str.to_datetime("%Y-%m-%dT%H:%M:%SZ", time_zone="UTC"))
+    result = run("replay", path, "--policy", "sub-status", "--map", MAP)
+    if way == "by row":
+        assert result.exit_code == 2
+        assert result.stderr == (
+            f"{path}: reading Parquet needs the frames extra: pip install 'casestate[frames]' "
+            "(casestate.frames is not there)\n"
+        )
+        return
+    assert printed(result) == printed(run("replay", PAST, "--policy", "sub-status", "--map", MAP))
+    again = run("replay", "-", "--policy", "sub-status", "--map", MAP, stdin=path.read_bytes())
+    assert printed(again) == printed(result)
+
+
+def test_a_row_of_parquet_is_named_by_its_number(tmp_path: Path, way: str) -> None:
+    if way == "by row":
+        return
+    path = parquet_of(tmp_path, ts=pl.when(pl.col("case") == "T-1003").then(None).otherwise("ts"))
+    result = run("replay", path, "--policy", "sub-status", "--map", MAP)
+    lines = PAST.read_text(encoding="utf-8").splitlines()[1:]
+    numbers = [number for number, line in enumerate(lines, 1) if line.startswith("T-1003,")]
+    assert result.stderr.splitlines()[:-1] == [f"{path}:{number}: ts: is missing" for number in numbers]
+    assert result.exit_code == 1
+
+
+def test_events_in_parquet_are_read_row_by_row(tmp_path: Path, way: str) -> None:
+    if way == "by row":
+        return
+    path = tmp_path / "events.parquet"
+    events = ["open", "start", "confirm", "respond"]
+    at = [f"2026-01-0{day}T00:00:00Z" for day in (1, 2, 3)] + ["soon"]
+    pl.DataFrame({"case": ["A"] * 4, "at": at, "event": events, "by": ["agent"] * 4}).write_parquet(path)
+    result = run("replay", path, "--policy", "sub-status")
+    assert "Events that the policy refuses" in result.stdout
+    assert result.stderr.splitlines() == [
+        f"{path}:4: at: 'soon' is no instant such as 2026-03-01T12:00:00Z",
+        f"{path}: 1 of 4 rows are bad",
+    ]
+
+
+def test_what_is_no_parquet_or_lacks_a_column_is_told(tmp_path: Path, way: str) -> None:
+    if way == "by row":
+        return
+    path = tmp_path / "log.parquet"
+    path.write_bytes(b"PAR1 and nothing more")
+    result = run("replay", path, "--policy", "sub-status", "--map", MAP)
+    assert result.stderr.startswith(f"{path}: cannot be read: ")
+    assert result.exit_code == 2
+    path = parquet_of(tmp_path)
+    result = run("replay", path, "--policy", "sub-status")
+    assert "the log has no column 'at'" in result.stderr
+    assert result.exit_code == 2
+    assert run("replay", path, "--policy", "sub-status", "--input", "csv").exit_code == 2
+
+
+def test_every_action_is_written_as_parquet(tmp_path: Path, way: str) -> None:
+    path = tmp_path / "actions.parquet"
+    result = run("replay", PAST, "--policy", "sub-status", "--map", MAP, "--actions", path)
+    if way == "by row":
+        assert result.stderr == (
+            f"{path}: writing Parquet needs the frames extra: pip install 'casestate[frames]' "
+            "(casestate.frames.actions is not there)\n"
+        )
+        assert result.exit_code == 2
+        assert list(tmp_path.iterdir()) == []
+        return
+    assert result.exit_code == 0
+    with PAST.open(encoding="utf-8", newline="") as file:
+        found = replay(csv.DictReader(file), Workflow(policies.SUB_STATUS), mapping=MAP)
+    assert pl.read_parquet(path).to_dicts() == [attrs.asdict(action) for action in found.actions]
+    quoted = tmp_path / "quoted.csv"
+    quoted.write_text(PAST.read_text(encoding="utf-8") + "\n", encoding="utf-8")  # a blank line: row by row
+    result = run("replay", quoted, "--policy", "sub-status", "--map", MAP, "--actions", path)
+    assert pl.read_parquet(path).to_dicts() == [attrs.asdict(action) for action in found.actions]
+
+
+# --- with the extra and without -----------------------------------------------------
+
+CELLS: Final = st.sampled_from(
+    [
+        *("A", "B", " A ", "", "Asked", "Working", "Done", "Created", "Lost", "7", "-3", "1.5"),
+        *(
+            "2026-01-01T09:00:00Z",
+            "2026-02-03T09:00:00.25+01:00",
+            "2026-03-04 09:00",
+            "20260305T0900Z",
+            "soon",
+        ),
+        *('"A"', '"two\nlines"', '"say ""so"""', 'mid"dle', '"not closed', '""', "ä", "\u00a0", "null"),
+    ]
+)
+KINDS: Final = (
+    st.sampled_from(["A", "B", "C"]),
+    st.sampled_from(["2026-01-01T09:00:00Z", "2026-02-03T09:00:00.25+01:00", "2026-03-04 09:00"]),
+    st.sampled_from(["Asked", "Working", "Done", "Created"]),
+    st.sampled_from(["1", "2", "3"]),
+)
+ROWS: Final = st.one_of(
+    st.tuples(*KINDS),
+    st.tuples(*KINDS),
+    st.tuples(*(st.one_of(kind, kind, CELLS) for kind in KINDS)),
+    st.lists(CELLS, max_size=5).map(tuple),
+)
+ENDS: Final = st.sampled_from(["\n", "\n", "\n", "\r\n", "\n\n", ""])
+"""How a file may end its lines; none after the last, in the last case."""
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(ROWS, max_size=8), end=ENDS, zone=st.booleans(), form=st.sampled_from(["csv", "jsonl"]))
+def test_both_ways_give_the_same_of_any_log(
+    log: Log, way: str, rows: list[tuple[str, ...]], end: str, form: str, *, zone: bool
+) -> None:
+    if way == "by row":
+        return
+    names = ("case", "ts", "raw", "seq")
+    lines = (
+        [",".join(names), *map(",".join, rows)]
+        if form == "csv"
+        else [json.dumps(dict(zip(names, row, strict=False))).replace('"null"', "null") for row in rows]
+    )
+    path = log.folder / f"log.{form}"
+    path.write_bytes(((end or "\n").join(lines) + end).encode())
+    mapping = {"columns": {**COLUMNS, "order": "seq"}, "statuses": STATUSES}
+    log.map.write_text(tomli_w.dumps(mapping), encoding="utf-8")
+    options: list[str | Path] = ["--what-if", "close_pending=7,28", "--actions", log.folder / "actions.csv"]
+    options += ["--input", form, *(["--zone", "Europe/Rome"] if zone else [])]
+
+    def outcome() -> tuple[object, ...]:
+        result = log.on(path, *options)
+        kept = log.folder / "actions.csv"
+        actions = sorted(kept.read_text(encoding="utf-8").splitlines()) if kept.exists() else []
+        kept.unlink(missing_ok=True)
+        return result.exit_code, result.stdout, result.stderr, actions
+
+    as_frame = outcome()
+    with pytest.MonkeyPatch.context() as patch:
+        without(patch, "frames")
+        assert outcome() == as_frame
+
+
 # --- the report ------------------------------------------------------------------
 
 
@@ -598,5 +775,5 @@ def test_a_report_is_written_of_what_was_printed(tmp_path: Path) -> None:
     result = run("replay", PAST, "--policy", "sub-status", "--map", MAP, "--report", path)
     assert (result.exit_code, result.stderr) == (0, "")
     page = path.read_text(encoding="utf-8")
-    assert page.startswith("<!DOCTYPE html>")
+    assert page.lstrip().startswith("<!DOCTYPE html>")
     assert "<title>What sub-status would have done to past.csv</title>" in page

@@ -13,7 +13,7 @@ import shutil
 import sys
 import textwrap
 
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import datetime, timedelta
 from itertools import groupby, islice
 from pathlib import Path
@@ -37,7 +37,7 @@ from casestate.compare import compare
 from casestate.errors import InstantError, LogError, NaiveTimeError, PolicyError
 from casestate.loading import load_policy
 from casestate.log import LogMap, Reading, load_map
-from casestate.replay import OUTCOMES, PastAction, ask, replay
+from casestate.replay import OUTCOMES, ask
 from casestate.rows import (
     DEFAULT_POLICY,
     EVALUATED,
@@ -48,6 +48,7 @@ from casestate.rows import (
     Sieve,
     Trouble,
     Unfulfilled,
+    action_file,
     of_case,
     opened,
     replacing,
@@ -57,7 +58,7 @@ from casestate.workflow import Explanation, Workflow
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from casestate.log import Restart
     from casestate.policy import Policy
@@ -600,13 +601,6 @@ _VIEWS: Final[Mapping[str, Callable[[Policy], str | bytes]]] = {
 
 # --- the past ----------------------------------------------------------------
 
-_PAST_ACTION_COLUMNS: Final = tuple(field.name for field in attrs.fields(PastAction))
-_PAST_ACTIONS: Final[_Layout[PastAction]] = _Layout(
-    columns=_PAST_ACTION_COLUMNS,
-    record=PastAction.to_dict,
-    headings=_PAST_ACTION_COLUMNS,
-    cells=lambda action: tuple(str(cell or "") for cell in action.to_dict().values()),
-)
 _ACTION_SUFFIXES: Final = (".jsonl", ".csv", ".parquet")
 _MOST_MOVES: Final = 10
 """How many moves that are not allowed are shown."""
@@ -730,19 +724,12 @@ def replay_command(
     except PolicyError as error:
         raise Failure(*(f"--what-if: {problem}" for problem in error.problems)) from None
     with ExitStack() as files:
-        write_actions = _actions_writer(files, actions_file)
-        write_report = _report_writer(files, report_file)
+        keep = None if actions_file is None else files.enter_context(action_file(actions_file))
+        write_report = None if report_file is None else files.enter_context(_report_file(report_file))
         with opened(log, LogFile) as file:
             try:
-                found = replay(
-                    file.rows(input_form, reading),
-                    Workflow(policy),
-                    mapping=reading.map,
-                    horizon=horizon,
-                    restart=restart,
-                    zone=zone,
-                    lengths=lengths,
-                    on_error=file.bad_row,
+                summary = file.replay(
+                    input_form, Workflow(policy), reading, horizon=horizon, lengths=lengths, keep=keep
                 )
             except LogError as error:
                 if file.trouble.rows:
@@ -750,15 +737,15 @@ def replay_command(
                 hint = () if map_file else (f"{file.name}: --map FILE says how a log is written",)
                 raise Failure(*(f"{file.name}: {problem}" for problem in error.problems), *hint) from None
         exit_code = file.trouble.finish()
-        if found.summary.unused:
-            unused = ", ".join(map(repr, found.summary.unused))
+        if summary.unused:
+            unused = ", ".join(map(repr, summary.unused))
             file.trouble.say(f"note: {map_file}: the log does not have {unused}")
-        write_actions(found.actions)
-        write_report(found.summary, policy, Path(file.name).name)
+        if write_report is not None:
+            write_report(summary, policy, Path(file.name).name)
     if form == "json":
-        _write_json(found.summary.to_dict())
+        _write_json(summary.to_dict())
     else:
-        _write_summary(found.summary, file.name)
+        _write_summary(summary, file.name)
     ctx.exit(exit_code)
 
 
@@ -777,36 +764,21 @@ def _reading(policy: Policy, map_file: str | None, zone: str | None, restart: Re
         ) from None
 
 
-def _actions_writer(files: ExitStack, path: str | None) -> Callable[[Iterable[PastAction]], None]:
-    if path is None:
-        return lambda _: None
-    file = files.enter_context(replacing(path))
-    write = _WRITERS[Path(path).suffix.removeprefix(".")](_PAST_ACTIONS)
-
-    def write_all(actions: Iterable[PastAction]) -> None:
-        rest = iter(actions)
-        while batch := list(islice(rest, _BATCH)):
-            file.write(write(batch))
-
-    return write_all
-
-
-def _report_writer(files: ExitStack, path: str | None) -> Callable[[Summary, Policy, str], None]:
-    if path is None:
-        return lambda *_: None
+@contextmanager
+def _report_file(path: str) -> Generator[Callable[[Summary, Policy, str], None]]:
+    """A file for the report, which takes the place of an old one when it is written."""
     try:
         from casestate import report  # noqa: PLC0415 - an extra, for those who want one
     except ImportError as error:
         hint = "--report needs the report extra: pip install 'casestate[report]'"
         raise Failure(f"{hint} ({error.name} is not there)") from None
-    file = files.enter_context(replacing(path))
+    with replacing(path) as file:
 
-    def write(summary: Summary, policy: Policy, name: str) -> None:
-        file.write(
-            report.report(summary, policy, title=f"What {policy.name} would have done to {name}").encode()
-        )
+        def write(summary: Summary, policy: Policy, name: str) -> None:
+            title = f"What {policy.name} would have done to {name}"
+            file.write(report.report(summary, policy, title=title).encode())
 
-    return write
+        yield write
 
 
 class _Part(NamedTuple):

@@ -9,12 +9,14 @@ the price of parsing them; what it does not fully understand it lets through.
 from __future__ import annotations
 
 import csv
+import io
 import os
 import re
+import stat
 import sys
 
 from collections import deque
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import ExitStack, contextmanager, nullcontext, suppress
 from datetime import datetime, timedelta
 from itertools import chain, islice
 from pathlib import Path
@@ -22,6 +24,7 @@ from shutil import copyfileobj
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final, Literal, TypeAlias, TypeVar, cast
 
+import attrs
 import click
 import msgspec
 
@@ -42,19 +45,22 @@ from casestate.errors import (
 from casestate.loading import BUILT_IN, load_policy
 from casestate.log import LogMap
 from casestate.render import visible
+from casestate.replay import PastAction, replay
 from casestate.schedule import Sweep, schedules
 from casestate.workflow import Workflow
 
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Generator, Iterable, Iterator, Mapping, Sequence
 
     from casestate.log import Reading
     from casestate.policy import Policy
+    from casestate.replay import Lengths, Summary
 
 __all__ = [
     "DEFAULT_POLICY",
     "EVALUATED",
+    "ActionFile",
     "CaseFile",
     "Desks",
     "Failure",
@@ -62,6 +68,7 @@ __all__ = [
     "Sieve",
     "Trouble",
     "Unfulfilled",
+    "action_file",
     "of_case",
     "opened",
     "replacing",
@@ -71,7 +78,7 @@ _T = TypeVar("_T")
 _F = TypeVar("_F", bound="RowFile")
 _Row: TypeAlias = "tuple[int, dict[str, object]]"
 """The number of a row's line, and the fields of its case."""
-_LogRow: TypeAlias = "tuple[int, dict[str, object] | Case | BadRow]"
+_LogRow: TypeAlias = "tuple[int, Mapping[str, object] | Case | BadRow]"
 """The same of a log, whose rows may be whole cases, or not to be read."""
 
 DEFAULT_POLICY: Final = "sub-status"
@@ -82,6 +89,8 @@ KEPT: Final = ("previous", "assignee", "opened_at", "cloned_from", "clones", "hi
 REQUIRED: Final = ("id", "status", "entered_at")
 ID_ALIAS: Final = "case_id"
 
+_BATCH: Final = 5_000
+"""How many actions are written at a time."""
 _CHUNK: Final = 1 << 17
 """How many bytes of lines are read at a time."""
 _LONGEST_CELL: Final = 1 << 20
@@ -195,10 +204,10 @@ class Trouble:
         if self.naive > _MOST_NAIVE:
             more = self.naive - _MOST_NAIVE
             self.say(
-                f"{self.file}: {more:,} more rows have an instant without a time zone: --zone says which"
+                f"{self.file}: {more} more rows have an instant without a time zone: --zone says which"
             )
         if self.bad:
-            self.say(f"{self.file}: {self.bad:,} of {self.rows:,} rows are bad")
+            self.say(f"{self.file}: {self.bad} of {self.rows} rows are bad")
         return 1 if self.bad else 0
 
     @contextmanager
@@ -227,6 +236,12 @@ class Trouble:
         if self.bar is not None:
             (task,) = self.bar.task_ids
             self.bar.update(task, advance=sum(map(len, lines)), rows=self.rows, refresh=True)
+
+    def show(self, done: int, every: int | None) -> None:
+        """Show how many rows have been read, of how many if that is known."""
+        if self.bar is not None:
+            (task,) = self.bar.task_ids
+            self.bar.update(task, total=every, completed=done, rows=done, refresh=True)
 
     @contextmanager
     def aside(self) -> Generator[None]:
@@ -264,6 +279,67 @@ def replacing(path: str) -> Generator[BinaryIO]:
         part.unlink(missing_ok=True)
 
 
+_FIELDS: Final = tuple(field.name for field in attrs.fields(PastAction))
+
+
+class ActionFile:
+    """Where all actions of a replay are written: JSON Lines, CSV or Parquet, by the suffix."""
+
+    def __init__(self, suffix: str, file: BinaryIO, parquet: Callable[[Any], None] | None) -> None:
+        self.file = file
+        self.parquet = parquet
+        self.encoder = msgspec.json.Encoder() if suffix == ".jsonl" else None
+        if suffix == ".csv":
+            self._write([_FIELDS])
+
+    def add(self, actions: Sequence[PastAction]) -> None:
+        """Write some actions more."""
+        if self.parquet is not None:
+            self.parquet(actions)
+        else:
+            self._write(tuple(action.to_dict().values()) for action in actions)
+
+    def add_frame(self, actions: Any) -> None:  # noqa: ANN401 - a frame of Polars, which is an extra
+        """Write some actions more, the rows of a frame."""
+        if self.parquet is not None:
+            self.parquet(actions)
+        else:
+            from casestate.frames.actions import as_texts  # noqa: PLC0415 - there are frames only with the extra
+
+            self._write(as_texts(actions))
+
+    def _write(self, rows: Iterable[Sequence[object]]) -> None:
+        rest = iter(rows)
+        while batch := list(islice(rest, _BATCH)):
+            if self.encoder is not None:
+                records = [dict(zip(_FIELDS, row, strict=True)) for row in batch]
+                self.file.write(self.encoder.encode_lines(records))
+            else:
+                text = io.StringIO()
+                csv.writer(text, lineterminator="\n").writerows(batch)
+                self.file.write(text.getvalue().encode())
+
+
+@contextmanager
+def action_file(path: str) -> Generator[ActionFile]:
+    """A file for all actions, which takes the place of an old one when all of them are there.
+
+    Raises `Failure` if it cannot be written, or needs an extra that is not there.
+    """
+    suffix = Path(path).suffix
+    with ExitStack() as stack:
+        parquet = None
+        file = stack.enter_context(replacing(path))
+        if suffix == ".parquet":
+            try:
+                from casestate.frames.actions import parquet_actions  # noqa: PLC0415 - an extra
+            except ImportError as error:
+                hint = "writing Parquet needs the frames extra: pip install 'casestate[frames]'"
+                raise Failure(f"{path}: {hint} ({error.name} is not there)") from None
+            parquet = stack.enter_context(parquet_actions(file.name))
+        yield ActionFile(suffix, file, parquet)
+
+
 # --- reading -----------------------------------------------------------------
 
 
@@ -278,8 +354,10 @@ def opened(path: str, kind: type[_F]) -> Generator[_F]:
     except OSError as error:
         raise Failure(f"{path}: cannot be read: {error.strerror}") from None
     with stream as lines:
-        file = kind("<stdin>" if path == "-" else path, lines, None if path == "-" else path)
-        size = None if path == "-" else os.fstat(lines.fileno()).st_size
+        status = None if path == "-" else os.fstat(lines.fileno())
+        is_file = status is not None and stat.S_ISREG(status.st_mode)
+        file = kind("<stdin>" if path == "-" else path, lines, path if is_file else None)
+        size = status.st_size if status is not None else None
         with file.trouble.progress(size or None):
             yield file
 
@@ -485,7 +563,11 @@ def _semicolons(header: Sequence[str]) -> str:
 
 
 class LogFile(RowFile):
-    """A file of a log of the past; see `casestate.log`."""
+    """A file of a log of the past; see `casestate.log`.
+
+    Where the extra ``frames`` is there it is read as a dataframe, which is fast and needs little memory;
+    what a dataframe would read otherwise, or not at all, is read row by row. Both give the same.
+    """
 
     def __init__(self, name: str, stream: BinaryIO, path: str | None = None) -> None:
         super().__init__(name, stream, path)
@@ -494,13 +576,130 @@ class LogFile(RowFile):
         self.unread: BadRow | None = None
         """Why that row could not even be read."""
 
-    def rows(self, form: str | None, reading: Reading) -> Iterator[object]:
+    def replay(
+        self,
+        form: str | None,
+        desk: Workflow,
+        reading: Reading,
+        *,
+        horizon: datetime | None = None,
+        lengths: Lengths | None = None,
+        keep: ActionFile | None = None,
+    ) -> Summary:
+        """What the policy would have done; bad rows are reported, and actions kept in a file.
+
+        Raises `LogError` as `casestate.replay.replay` does, and `Failure` where Parquet cannot be read.
+        """
+        form = self.form(form)
+        asked = _Asked(desk, reading, horizon, lengths or {}, keep)
+        try:
+            from casestate import frames  # noqa: PLC0415 - an extra, for those who have it
+
+            as_frame = frames.replay, frames.scan_log
+        except ImportError as error:
+            if form == "parquet":
+                hint = "reading Parquet needs the frames extra: pip install 'casestate[frames]'"
+                raise self._failure(f"{hint} ({error.name} is not there)") from None
+            return self.replay_rows(form, asked)
+        with self._on_disk(f".{form}") as path:
+            if form != "jsonl" or not self._is_of_cases(path, reading):
+                try:
+                    return self._as_frame(path, form, asked, *as_frame)
+                except _NotAsFrame:
+                    self.trouble.rows = 0
+                    self.trouble.show(0, None)
+            with self._again(path, self.trouble) as again:
+                return again.replay_rows(form, asked)
+
+    @contextmanager
+    def _again(self, path: str, trouble: Trouble) -> Generator[LogFile]:
+        """The same file from its beginning."""
+        with Path(path).open("rb") as stream:
+            again = LogFile(self.name, stream, path)
+            again.trouble = trouble
+            yield again
+
+    def _as_frame(
+        self,
+        path: str,
+        form: str,
+        asked: _Asked,
+        replay_frame: Callable[..., Any],
+        scan_log: Callable[..., Any],
+    ) -> Summary:
+        """The same, of the file as a whole. Raises `_NotAsFrame` where that is not the way."""
+        bad: list[tuple[int, LogError]] = []
+
+        def take_bad(number: int, error: LogError) -> None:
+            bad.append((number, error))
+
+        def progress(done: int, every: int | None) -> None:
+            self.trouble.rows = done
+            self.trouble.show(done, every)
+
+        try:
+            found = replay_frame(
+                scan_log(path, form),
+                asked.desk,
+                mapping=asked.reading.map,
+                horizon=asked.horizon,
+                restart=asked.reading.restart,
+                zone=asked.reading.zone,
+                lengths=asked.lengths,
+                on_error=take_bad,
+                sink=_nowhere if asked.keep is None else asked.keep.add_frame,
+                progress=progress,
+            )
+        except LogError as error:
+            if not all(problem.path.startswith("statuses.") for problem in error.problems):
+                raise _NotAsFrame from None
+            self._name(bad, path, form)
+            raise
+        self._name(bad, path, form)
+        return cast("Summary", found.summary)
+
+    def _name(self, bad: Sequence[tuple[int, LogError]], path: str, form: str) -> None:
+        lines = self._lines_of(path, form, [number for number, _ in bad])
+        for number, error in bad:
+            self.at = lines[number]
+            self.bad_row(number, error)
+
+    def _lines_of(self, path: str, form: str, numbers: Sequence[int]) -> Mapping[int, int]:
+        """The line on which each of some rows begins; a row of Parquet is named by its number."""
+        if form == "parquet" or not numbers:
+            return {number: number for number in numbers}
+        wanted = frozenset(numbers)
+        with self._again(path, Trouble(self.name)) as again:
+            lines = enumerate(again.lines(form), 1)
+            return {number: line for number, line in islice(lines, max(wanted)) if number in wanted}
+
+    def lines(self, form: str) -> Iterator[int]:
+        """The line on which each row begins."""
+        rows = self._csv()[1] if form == "csv" else self._json_lines()
+        return (line for line, _ in rows)
+
+    def replay_rows(self, form: str, asked: _Asked) -> Summary:
+        """The same, row by row."""
+        found = replay(
+            self.rows(form, asked.reading),
+            asked.desk,
+            mapping=asked.reading.map,
+            horizon=asked.horizon,
+            restart=asked.reading.restart,
+            zone=asked.reading.zone,
+            lengths=asked.lengths,
+            on_error=self.bad_row,
+        )
+        if asked.keep is not None:
+            asked.keep.add(found.actions)
+        return found.summary
+
+    def rows(self, form: str, reading: Reading) -> Iterator[object]:
         """The rows, as `casestate.replay.replay` takes them: one that cannot be read is none.
 
         Raises `LogError` for missing columns.
         """
-        form = self.form(form)
-        read = self._json_rows if form == "jsonl" else self._csv_rows
+        read = {"jsonl": self._json_rows, "csv": self._csv_rows, "parquet": self._parquet_rows}[form]
         for line, row in read(reading):
             self.at, self.unread = line, row if isinstance(row, BadRow) else None
             yield None if isinstance(row, BadRow) else row
@@ -514,28 +713,38 @@ class LogFile(RowFile):
         else:
             self.trouble.row(self.at, error.problems)
 
+    def _is_of_cases(self, path: str, reading: Reading) -> bool:
+        with Path(path).open("rb") as file:
+            return _holds_cases(_json_names(file.readlines(_CHUNK)), reading)
+
+    def _json_lines(
+        self, chunks: Iterable[tuple[int, list[bytes]]] | None = None
+    ) -> Iterator[tuple[int, bytes]]:
+        """The lines that are not blank, with their numbers."""
+        for first, lines in self._chunks() if chunks is None else chunks:
+            for line, text in enumerate(lines, first):
+                if not text.isspace():
+                    self.trouble.rows += 1
+                    yield line, text
+
     def _json_rows(self, reading: Reading) -> Iterator[_LogRow]:
-        blank: dict[str, object] = {}
+        blank: Mapping[str, object] = {}
         chunks = self._chunks()
         beginning = list(islice(chunks, 2))  # rows may leave out what they have none of
         names = _json_names(text for _, lines in beginning for text in lines)
-        as_cases = "history" in names and reading.map == LogMap()
-        for first, lines in chain(beginning, chunks):
-            for line, text in enumerate(lines, first):
-                if text.isspace():
+        as_cases = _holds_cases(names, reading)
+        for line, text in self._json_lines(chain(beginning, chunks)):
+            try:
+                values = _json_object(text)
+                if as_cases:
+                    yield line, self._case(values)
                     continue
-                self.trouble.rows += 1
-                try:
-                    values = _json_object(text)
-                    if as_cases:
-                        yield line, self._case(values)
-                        continue
-                    if not blank:
-                        blank = dict.fromkeys(reading.columns(dict.fromkeys((*names, *values))).values())
-                    columns = {name: name for name in blank if name in values}
-                    yield line, {**blank, **_json_fields(values, columns, tuple(columns))}
-                except BadRow as bad:
-                    yield line, bad
+                if not blank:
+                    blank = dict.fromkeys(reading.columns(dict.fromkeys((*names, *values))).values())
+                columns = {name: name for name in blank if name in values}
+                yield line, {**blank, **_json_fields(values, columns, tuple(columns))}
+            except BadRow as bad:
+                yield line, bad
 
     def _case(self, values: Mapping[str, msgspec.Raw]) -> Case:
         """A case with its history, which is a log too."""
@@ -556,12 +765,45 @@ class LogFile(RowFile):
             raise LogError("log", [hinted, *others]) from None
         self._only_once(header, wanted)
         columns = [name if name in wanted else None for name in header]
-        blank = dict.fromkeys(wanted)
+        blank: Mapping[str, object] = dict.fromkeys(wanted)
         for line, cells in rows:
             try:
                 yield line, {**blank, **_csv_fields(columns, cells)}
             except BadRow as bad:
                 yield line, bad
+
+    def _parquet_rows(self, reading: Reading) -> Iterator[_LogRow]:
+        from casestate import frames  # noqa: PLC0415 - it is there: Parquet is read with nothing else
+
+        frame = frames.scan_log(cast("str", self.path), "parquet")
+        frame = frame.select(reading.columns(frame.collect_schema().names()).values())
+        rows = (row for batch in frame.collect_batches() for row in batch.iter_rows(named=True))
+        for self.trouble.rows, row in enumerate(rows, 1):
+            yield self.trouble.rows, row
+
+
+class _NotAsFrame(Exception):
+    """A file is not to be read as a dataframe, or says more if it is read row by row."""
+
+
+@attrs.frozen
+class _Asked:
+    """What is asked of a log."""
+
+    desk: Workflow
+    reading: Reading
+    horizon: datetime | None
+    lengths: Lengths
+    keep: ActionFile | None
+
+
+def _nowhere(actions: object) -> None:
+    """Where actions go that nobody wants."""
+
+
+def _holds_cases(names: Container[str], reading: Reading) -> bool:
+    """Whether rows with these names are cases with their histories: if no map says what they are."""
+    return "history" in names and reading.map == LogMap()
 
 
 def _json_names(lines: Iterable[bytes]) -> dict[str, None]:
