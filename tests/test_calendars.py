@@ -479,3 +479,48 @@ def test_sums_are_in_utc_whatever_the_zone(zone_name: str, data: st.DataObject) 
     assert due.tzinfo is UTC
     assert due.fold == 0
     assert due == due.astimezone(timezone(timedelta(hours=5)))
+
+
+# --- a time on the wall ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected", "repeated"),
+    [
+        ("2026-03-29T01:59:59.999999", "2026-03-29T00:59:59.999999", False),
+        ("2026-03-29T02:00", "2026-03-29T01:00", None),
+        ("2026-03-29T02:59:59.999999", "2026-03-29T01:00", None),
+        ("2026-03-29T03:00", "2026-03-29T01:00", False),
+        ("2026-10-25T01:59:59.999999", "2026-10-24T23:59:59.999999", False),
+        ("2026-10-25T02:00", "2026-10-25T00:00", True),
+        ("2026-10-25T02:59:59.999999", "2026-10-25T00:59:59.999999", True),
+        ("2026-10-25T03:00", "2026-10-25T02:00", False),
+    ],
+)
+def test_a_time_on_the_wall_stands_for_the_first_instant_that_shows_it_or_more(
+    *, shown: str, expected: str, repeated: bool | None
+) -> None:
+    berlin, at = Calendar(zone="Europe/Berlin"), datetime.fromisoformat(shown)
+    assert berlin.instant_of(at) == utc(expected)
+    assert berlin.is_repeated(at) is repeated
+    assert Calendar().instant_of(at) == at.replace(tzinfo=UTC)
+    assert Calendar().is_repeated(at) is False
+
+
+@given(at=instants(), zone_name=zones(), nudge=st.integers(-90, 90))
+def test_a_time_on_the_wall_is_found_by_looking_at_the_clock(
+    at: datetime, zone_name: str, nudge: int
+) -> None:
+    calendar = Calendar(zone=zone_name)
+    shown = wall(at, zone_name) + timedelta(minutes=nudge)
+    found = calendar.instant_of(shown)
+    assert found == reference.first_shown(zone_name, shown)
+    assert (calendar.is_repeated(shown) is None) == (wall(found, zone_name) != shown)
+
+
+def test_a_time_on_the_wall_before_time_begins_or_after_it_ends_is_no_instant() -> None:
+    for zone_name, at in (("Asia/Tokyo", datetime.min), ("America/New_York", datetime.max)):
+        with pytest.raises(InstantError, match="wall: an instant is an aware datetime between the years 1"):
+            Calendar(zone=zone_name).instant_of(at)
+    with pytest.raises(PolicyError, match="no time zone 'Moon'"):
+        Calendar(zone="Moon").instant_of(datetime(2026, 3, 1))  # noqa: DTZ001 - a time on the wall

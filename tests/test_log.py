@@ -352,6 +352,19 @@ def test_every_value_without_a_meaning_is_named_with_its_count_the_most_frequent
     ]
 
 
+def test_a_value_that_the_map_does_not_have_or_does_not_complete_is_named_too(desk: Workflow) -> None:
+    mapping = {"statuses": {"Wait": "pending", "Go": {"first": "new", "later": "pending"}, "In": "new"}}
+    log = [row(0, "In"), row(1, "Wait"), row(2, "Wait", "nowhere"), row(3, "Go"), row(4, "Lost", "x")]
+    assert [problem.partition(":")[0] for problem in problems(log, desk, mapping)] == [
+        "statuses.Go",
+        "statuses.Lost.x",
+        "statuses.Wait",
+        "statuses.Wait.nowhere",
+    ]
+    log = [row(0, "Go", "development"), row(1, "Wait", "customer_input"), row(2, "Go", "development")]
+    assert stays(past(log, desk, mapping)) == ["new 0", "pending.customer_input 1", "pending.development 2"]
+
+
 def test_a_status_that_appears_once_in_many_rows_is_found(desk: Workflow) -> None:
     log = [row(number / 1000, "new", case=str(number % 7)) for number in range(20_000)]
     log.insert(12_345, row(3, "Lost"))
