@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from casestate.frames.cases import ParquetCases, due, rejects, worth_reading
+from casestate.frames.cases import ParquetCases as ParquetCases
+from casestate.frames.cases import due, rejects
+from casestate.frames.cases import worth_reading as worth_reading
 
 
 if TYPE_CHECKING:
     from casestate.frames.log import FrameReplay, replay, scan_log, what_if
 
-__all__ = ["FrameReplay", "ParquetCases", "due", "rejects", "replay", "scan_log", "what_if", "worth_reading"]
+__all__ = ["FrameReplay", "due", "rejects", "replay", "scan_log", "what_if"]
 
 
 def __getattr__(name: str) -> object:

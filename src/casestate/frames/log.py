@@ -1,4 +1,4 @@
-"""What a policy would have done to a past that lies in a dataframe: `casestate.replay`, millions of rows at a time.
+"""What a policy would have done to a past that lies in a dataframe: `casestate.replay` for millions of rows.
 
 A status log may be a frame of any engine that narwhals knows; the numbers are made in Polars. What a log
 means is decided in `casestate.log` and `casestate.schedule`: here their answers are asked for once for every
@@ -18,9 +18,9 @@ import re
 
 from collections import Counter
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
-from functools import lru_cache
-from itertools import groupby
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache, reduce
+from itertools import groupby, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from casestate.calendars import Calendar, Piece
     from casestate.log import LogMap, Meaning
     from casestate.replay import Lengths, OnError, Question, Summary, WhatIf
-    from casestate.policy import Policy
     from casestate.workflow import Workflow
 
 __all__ = ["FrameReplay", "replay", "scan_log", "what_if"]
@@ -108,9 +107,10 @@ _DEPARTURE: Final[Mapping[str, Any]] = {"case_id": pl.String, "at": _INSTANT}
 class FrameReplay:
     """What came out of a replay of a frame.
 
-    ``actions`` has the columns ``case_id, stay, timer, kind, entered_at, due_at, left_at, left_to`` and a row for each
-    `PastAction`, ``departures`` has ``case_id, at``. Both are frames of Polars, pandas or PyArrow, as the log is;
-    of Polars for any other. With a ``sink`` they are none. ``summary`` is that of `casestate.replay.replay`.
+    ``actions`` has the columns ``case_id, stay, timer, kind, entered_at, due_at, left_at, left_to`` and a row
+    for each `PastAction`, ``departures`` has ``case_id, at``. Both are frames of Polars, pandas or PyArrow,
+    as the log is; of Polars for any other. With a ``sink`` they are none. ``summary`` is that of
+    `casestate.replay.replay`.
     """
 
     actions: Any
@@ -135,18 +135,18 @@ def replay(
 
     It is what `casestate.replay.replay` says of the same rows, and its arguments mean the same. Instants are
     text as there, datetimes of any zone and unit, or whole microseconds since 1970; datetimes without a
-    zone need ``zone``. Frames whose engine keeps no order of rows (DuckDB, Dask, Spark) need a column ``order``.
+    zone need ``zone``. Frames whose engine keeps no order of rows (DuckDB, Dask, Spark) need a column
+    ``order``.
 
-    A lazy frame of Polars is streamed. With a ``sink`` the actions are handed to it as frames of Polars, some cases at a time,
-    and not kept, so that memory does not grow with them either. ``progress`` is told how many
-    rows have been read, and of how many, if that is known.
+    A lazy frame of Polars is streamed. With a ``sink`` the actions are handed to it as frames of Polars, some
+    cases at a time, and not kept, so that memory does not grow with them either. ``progress`` is told
+    how many rows have been read, and of how many, if that is known.
 
-    Raises `LogError` as there; for a log of events or of `Case` objects, which is replayed there alone; and for a frame that
-    cannot be read.
+    Raises `LogError` as there; for a log of events or of `Case` objects, which is replayed there alone; and
+    for a frame that cannot be read.
     """
     asked = _Asked(workflow, mapping, horizon, restart, zone, lengths or {}, on_error)
-    found = asked.of(frame, _Kept(sink), progress)
-    return found
+    return asked.of(frame, _Kept(sink), progress)
 
 
 def what_if(
@@ -217,7 +217,7 @@ class _Kept:
         self.departures: list[pl.DataFrame] = []
 
     def add(self, actions: pl.DataFrame, departures: pl.DataFrame) -> None:
-        """Take what was found in a part, in order; ``place`` is the row in which the log first names the case."""
+        """Take what was found in a part, in order; ``place`` is the first row of the case."""
         if self.sink is None:
             self.actions.append(actions)
             self.departures.append(departures)
@@ -246,7 +246,6 @@ class _Source:
     def __init__(self, given: object, reading: Reading) -> None:
         frame = nw.to_native(cast("Any", given), pass_through=True)
         self.lazy: pl.LazyFrame | None = frame if isinstance(frame, pl.LazyFrame) else None
-        self.eager: pl.DataFrame | None = frame if isinstance(frame, pl.DataFrame) else None
         try:
             self.found: Any = nw.from_native(frame)
             with _reading():
@@ -265,8 +264,8 @@ class _Source:
         if "event" in self.columns:
             message = "is that of a log of events: give its rows to casestate.replay.replay"
             raise LogError("log", [Problem("columns.event", message)])
-        self.is_ordered = self.lazy is not None or isinstance(self.found, nw.DataFrame)
-        if not self.is_ordered and "order" not in self.columns:
+        self.is_eager = isinstance(self.found, nw.DataFrame)
+        if self.lazy is None and not self.is_eager and "order" not in self.columns:
             message = f"the rows of {self.engine.value} have no order of their own: name a column that has it"
             raise LogError("log", [Problem("columns.order", message)])
 
@@ -291,13 +290,13 @@ class _Source:
         """How many rows there are, where that is quickly said."""
         if self.lazy is not None:
             return int(self.lazy.select(pl.len()).collect().item())
-        return len(self.found) if isinstance(self.found, nw.DataFrame) else None
+        return len(self.found) if self.is_eager else None
 
     def _batches(self, wanted: list[str]) -> Iterable[pl.DataFrame]:
         if self.lazy is not None:
             return self.lazy.select(wanted).collect_batches(chunk_size=BATCH, maintain_order=True)
-        if isinstance(self.found, nw.DataFrame):
-            frame = self.found.select(wanted).to_polars()
+        if self.is_eager:
+            frame: pl.DataFrame = self.found.select(wanted).to_polars()
             return [frame] if frame.height <= AT_ONCE else frame.iter_slices(BATCH)
         if self.engine.is_duckdb():
             return _of_duckdb(nw.to_native(self.found.select(wanted)))
@@ -305,20 +304,21 @@ class _Source:
             return _of_dask(nw.to_native(self.found.select(wanted)))
         if self.engine.is_pyspark():
             return _of_spark(nw.to_native(self.found.select(wanted)), self.columns["case"])
-        return [self.found.select(wanted).collect(backend="polars").to_native()]
+        found: pl.DataFrame = self.found.select(wanted).collect(backend="polars").to_native()
+        return [found]
 
     def handed_back(self, found: pl.DataFrame) -> object:
         """A frame in the caller's engine if that is eager and known; of Polars else."""
         if self.engine.is_pandas():
             return found.to_pandas()
         if self.engine.is_pyarrow():
-            return found.to_arrow(compat_level=pl.CompatLevel.oldest())
+            return cast("object", found.to_arrow(compat_level=pl.CompatLevel.oldest()))
         return found
 
 
 def _of_duckdb(relation: Any) -> Iterator[pl.DataFrame]:  # noqa: ANN401 - an engine's own frame
     for batch in relation.to_arrow_reader(BATCH):
-        yield cast("pl.DataFrame", pl.from_arrow(batch))
+        yield pl.DataFrame(batch)
 
 
 def _of_dask(frame: Any) -> Iterator[pl.DataFrame]:  # noqa: ANN401 - an engine's own frame
@@ -331,7 +331,7 @@ def _of_spark(frame: Any, case: str) -> Iterator[pl.DataFrame]:  # noqa: ANN401 
     parts = frame.count() // AT_ONCE + 1
     for number in range(parts):
         part = frame.filter(f"pmod(xxhash64(`{quoted}`), {parts}) = {number}")
-        yield cast("pl.DataFrame", pl.from_arrow(part.toArrow()))
+        yield pl.DataFrame(part.toArrow())
 
 
 @contextmanager
@@ -420,25 +420,21 @@ class _Reader:
             self.counts.repeated += repeated
             self.counts.skipped += skipped
 
-    def _valued(self, found: pl.DataFrame, statuses: Sequence[str], subs: Sequence[str]) -> pl.DataFrame:
+    def _valued(self, found: pl.DataFrame, statuses: list[str], subs: list[str]) -> pl.DataFrame:
         """The rows with a number for what they say, which is counted."""
-        pair = pl.col("status").cast(pl.Int64)
-        if subs:
-            pair = pair * (len(subs) + 1) + pl.col("sub").cast(pl.Int64).fill_null(len(subs))
-        else:
-            pair *= 1
-        pairs = found.select(pair.alias("pair")).to_series()
-        size = len(subs) + 1 if subs else 1
+        size = len(subs) + 1
+        sub = pl.col("sub").cast(pl.Int64).fill_null(len(subs)) if subs else pl.lit(0)
+        pairs = found.select(pair=pl.col("status").cast(pl.Int64) * size + sub).to_series()
         own: dict[int, int] = {}
+        code: int
+        count: int
         for code, count in pairs.value_counts().iter_rows():
-            status, sub = divmod(code, size)
-            value = statuses[status], subs[sub] if sub < len(subs) else None
+            status, own_sub = divmod(code, size)
+            value = statuses[status], subs[own_sub] if own_sub < len(subs) else None
             own[code] = self.values.setdefault(value, len(self.values))
             self.counts.values[value] += count
-        value = pairs.replace_strict(list(own), list(own.values()), return_dtype=pl.UInt32)
-        return found.select(
-            "case", "at", "row", *(["order"] if "order" in self.columns else [])
-        ).with_columns(value=value)
+        values = pairs.replace_strict(list(own), list(own.values()), return_dtype=pl.UInt32)
+        return found.drop("status", "sub", "wall", strict=False).with_columns(value=values)
 
     def checked(self) -> Counts:
         """What was counted; raises everything that is wrong with the log."""
@@ -484,7 +480,7 @@ class _Rows:
         for part in range(PARTS):
             files = sorted(self.folder.glob(f"{part}.*"))
             if files:
-                yield pl.concat([pl.read_ipc(file, memory_map=False) for file in files])
+                yield pl.concat([pl.read_ipc(file) for file in files])
 
 
 def _text(cells: pl.Series, column: str) -> pl.Series:
@@ -492,7 +488,7 @@ def _text(cells: pl.Series, column: str) -> pl.Series:
     dtype = cells.dtype
     if dtype == pl.String:
         return cells
-    if dtype.is_integer() or dtype in (pl.Null, pl.Categorical, pl.Enum):
+    if dtype.is_integer() or isinstance(dtype, pl.Null | pl.Categorical | pl.Enum):
         return cells.cast(pl.String)
     raise LogError("log", [Problem(column, f"the column is {dtype}, not text: cast it")])
 
@@ -501,7 +497,7 @@ def _orders(cells: pl.Series, column: str) -> pl.Series:
     """Whole numbers; none for what is none."""
     if cells.dtype.is_integer():
         return cells
-    if cells.dtype not in (pl.String, pl.Null):
+    if not isinstance(cells.dtype, pl.String | pl.Null):
         raise LogError("log", [Problem(column, f"the column is {cells.dtype}, not whole numbers: cast it")])
     text = cells.cast(pl.String).str.strip_chars(_SPACE)
     whole = text.str.contains(r"\A-?[0-9]{1,18}\z")
@@ -549,10 +545,10 @@ def _shown(cells: pl.Series) -> list[Any]:
 
 
 def _instants(cells: pl.Series, column: str, walls: _Walls | None) -> tuple[pl.Series, pl.Series]:
-    """Instants as microseconds since 1970, none for what is none; and those that are times on a wall, as these."""
+    """Instants as microseconds since 1970, none for what is none; and those that are times on a wall."""
     dtype = cells.dtype
     nothing = pl.repeat(None, cells.len(), dtype=pl.Int64, eager=True)
-    if dtype in (pl.String, pl.Null):
+    if isinstance(dtype, pl.String | pl.Null):
         at, wall = _of_texts(cells.cast(pl.String))
     elif dtype == pl.Int64:
         at, wall = _within_time(cells), nothing
@@ -582,7 +578,7 @@ def _micros(cells: pl.Series) -> pl.Series:
 
 
 def _of_texts(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """ISO 8601: day, time of day and the rest (fraction and offset) of the common form apart, others one by one."""
+    """ISO 8601 of the common form by day, time of day, and fraction and offset; others one by one."""
     day = _looked_up(texts.str.slice(0, 10), _day)
     time = _looked_up(texts.str.slice(10, 9), _time)
     rests = texts.str.slice(19)
@@ -612,7 +608,7 @@ _REST_FORM: Final = re.compile(r"([.,][0-9]+)?([Zz]|[+-][0-9]{2}(:?[0-9]{2}(:?[0
 def _day(text: str) -> int | None:
     match = _DAY_FORM.fullmatch(text)
     try:
-        return None if match is None else (datetime(*map(int, match.groups())) - _WALL) // _TICK  # type: ignore[arg-type] # noqa: DTZ001
+        return None if match is None else (datetime.fromisoformat(text) - _WALL) // _TICK
     except ValueError:
         return None
 
@@ -634,13 +630,12 @@ def _rest(text: str) -> tuple[int, bool] | None:
     if _REST_FORM.fullmatch(text) is None:
         return None
     try:
-        found = datetime.fromisoformat(f"2000-01-01T00:00:00{text.upper()}")
+        found = datetime.fromisoformat(f"1970-01-02T00:00:00{text.upper()}")
     except ValueError:
         return None
     is_wall = found.tzinfo is None
-    return (
-        (found if is_wall else found.astimezone(UTC).replace(tzinfo=None)) - datetime(2000, 1, 1)
-    ) // _TICK, is_wall  # noqa: DTZ001
+    wall = found if is_wall else found.astimezone(UTC).replace(tzinfo=None)
+    return (wall - _WALL - timedelta(days=1)) // _TICK, is_wall
 
 
 def _other(text: str) -> tuple[int | None, int | None]:
@@ -654,7 +649,7 @@ def _other(text: str) -> tuple[int | None, int | None]:
 
 
 class _Leads:
-    """Where instants lead, by the pieces of the half days that there are; see `casestate.calendars.pieces`."""
+    """Where instants lead, by the pieces of the half days that there are: see `calendars.pieces`."""
 
     def __init__(self, pieces: Callable[[Iterable[int]], Iterator[Piece]]) -> None:
         self.pieces = pieces
@@ -727,7 +722,7 @@ class _Walls:
 
 
 class _Watch:
-    """Finds the stays of the cases of one part after the other, and counts as `casestate.replay.Watch` does."""
+    """Finds the stays of the cases of one part after the other, and counts like `casestate.replay.Watch`."""
 
     def __init__(
         self,
@@ -960,7 +955,7 @@ class _Watch:
             lasted=((seconds // step * step) * 3 + ending) * size + pl.col("state"),
             move=(pl.col("state") * size + following) * (size + 1) + pl.col("previous") + 1,
         )
-        lasted = (
+        ended = (
             keys["lasted"]
             .value_counts()
             .select(
@@ -970,13 +965,15 @@ class _Watch:
                 "count",
             )
         )
-        *ended, counts = (column.to_list() for column in lasted)
-        tally.durations = Counter(dict(zip(zip(*ended, strict=True), counts, strict=True)))
+        *parts, counts = (column.to_list() for column in ended)
+        tally.durations = Counter(dict(zip(zip(*parts, strict=True), counts, strict=True)))
+        key: int
+        count: int
         for key, count in keys["move"].drop_nulls().value_counts().iter_rows():
             rest, previous = divmod(key, size + 1)
             source, target = divmod(rest, size)
-            before = self.states[previous - 1] if previous else None
-            tally.moves[self.states[source], self.states[target], before] += count
+            states = self.states[source], self.states[target]
+            tally.moves[*states, self.states[previous - 1] if previous else None] += count
 
 
 class _Firings:
@@ -1083,14 +1080,13 @@ class _Due:
     def closed_before(self, limits: pl.Series) -> pl.Series:
         """How many lengths, they are the first few, have closed a case before each entry's limit."""
         closing = [(due < limits).fill_null(value=False) for _, kind, due in self.due if kind == "close"]
-        return sum(
-            (closed.cast(pl.Int64) for closed in closing), pl.zeros(limits.len(), pl.Int64, eager=True)
-        )
+        nobody = pl.zeros(limits.len(), pl.Int64, eager=True)
+        return reduce(lambda found, closed: found + closed.cast(pl.Int64), closing, nobody)
 
     def count_before(self, limits: pl.Series, kinds: Sequence[Counter[str]]) -> None:
         """Count what fires before each entry's limit."""
         for length, kind, due in self.due:
-            kinds[length][kind] += (due < limits).sum()
+            kinds[length][kind] += int((due < limits).sum())
 
 
 class _Offsets(_Due):
@@ -1118,18 +1114,21 @@ class _Offsets(_Due):
 
 
 def scan_log(path: str | os.PathLike[str], form: Form) -> pl.LazyFrame:
-    """A file of a log as a lazy frame for `replay`: CSV as text, JSON Lines as text and whole numbers, Parquet.
+    """A file of a log as a lazy frame for `replay`: CSV, all of it text; JSON Lines, text and whole numbers;
+    Parquet.
 
-    Raises `LogError` for a file that cannot be read, and for one that a reader line by line may read otherwise: CSV
-    with empty lines, rows that are too short or too long, quotes within cells, names that are there twice; JSON Lines with
-    cells of other types. That may be found out only when the frame is collected.
+    Raises `LogError` for a file that cannot be read, and for one that a reader line by line may read
+    otherwise: CSV with empty lines, rows that are too short or too long, quotes within cells, names that are
+    there twice; JSON Lines with cells of other types. Some of that `replay` alone finds out.
     """
     with _reading():
-        if form == "parquet":
-            found = pl.scan_parquet(path, glob=False)
-            found.collect_schema()
-            return found
-        return _csv(Path(path)) if form == "csv" else _json_lines(Path(path))
+        if form == "csv":
+            return _csv(Path(path))
+        if form == "jsonl":
+            return _json_lines(Path(path))
+        found = pl.scan_parquet(Path(path), glob=False)
+        found.collect_schema()
+        return found
 
 
 def _refused(what: str) -> LogError:
@@ -1140,7 +1139,7 @@ def _csv(path: Path) -> pl.LazyFrame:
     found = pl.scan_csv(path, infer_schema=False, glob=False)
     names = found.collect_schema().names()
     with path.open("rb") as file:
-        header = next(csv.reader([file.readline().decode("utf-8-sig")]), [])
+        (header,) = csv.reader([file.readline().decode("utf-8-sig")])
     if header != names or names != [name.strip() for name in names]:
         raise _refused("its header is not one line of different names")
     marks = _Marks(path)
@@ -1158,6 +1157,8 @@ def _csv(path: Path) -> pl.LazyFrame:
     return found
 
 
+_READ: Final = 1 << 20
+"""How many bytes are read at a time; the first of JSON Lines say which names and types there are."""
 _QUOTED: Final = re.compile(rb'(?:(?<=[,\n])|\A)"(?:[^"]|"")*"(?=[,\r\n]|\Z)')
 
 
@@ -1169,46 +1170,52 @@ class _Marks:
         self.has_odd_lines = False
         end = b"\n"
         with path.open("rb") as file:
-            while data := file.read(1 << 22):
+            while data := file.read(_READ):
                 self.commas += data.count(b",")
                 self.quotes += data.count(b'"')
                 self.lines += data.count(b"\n")
                 returns += data.count(b"\r")
-                data = end[-2:] + data  # noqa: PLW2901 - what hangs together may be cut
-                self.has_odd_lines |= b"\n\n" in data or b"\n\r\n" in data
-                ends += data[1:].count(b"\r\n")
-                end = data
+                both = end + data  # an end of line may be cut
+                self.has_odd_lines |= b"\n\n" in both or b"\n\r\n" in both
+                ends += both.count(b"\r\n") - end.count(b"\r\n")
+                end = both[-2:]
         self.lines += not end.endswith(b"\n")
         self.has_odd_lines |= returns != ends
 
 
 def _json_lines(path: Path) -> pl.LazyFrame:
-    with path.open("rb") as file:
-        sample = [_json_object(line) for line in file.readlines(_SAMPLE)]
-    schema: dict[str, Any] = {}
-    for row in sample:
-        for name, value in row.items():
-            if value is not None or name not in schema:
-                # Whole numbers of a kind that is not taken for instants.
-                schema[name] = (
-                    pl.String if isinstance(value, str) else pl.Null if value is None else pl.Int128
-                )
-    schema = {name: pl.String if dtype == pl.Null else dtype for name, dtype in schema.items()}
+    sample: dict[str, object] = {}
+    for rows in islice(_json_rows(path), 1):
+        for row in rows:
+            sample |= {name: value for name, value in row.items() if sample.get(name) is None}
+    # Whole numbers are of a kind that is not taken for instants.
+    schema: dict[str, Any] = {
+        name: pl.String if isinstance(value, str | None) else pl.Int128 for name, value in sample.items()
+    }
 
     def batches(
-        wanted: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, size: int | None
+        wanted: list[str] | None,
+        predicate: pl.Expr | None,
+        n_rows: int | None,
+        size: int | None,  # noqa: ARG001 - a hint
     ) -> Iterator[pl.DataFrame]:
-        own = {name: schema[name] for name in wanted or schema}
-        with path.open("rb") as file:
-            while lines := file.readlines(_SAMPLE):
-                rows = [_json_object(line) for line in lines]
-                yield pl.DataFrame({name: _json_cells(rows, name, dtype) for name, dtype in own.items()})
+        for rows in _json_rows(path):
+            own = rows if n_rows is None else rows[:n_rows]
+            n_rows = None if n_rows is None else n_rows - len(own)
+            if any(name not in schema for row in own for name in row):
+                raise _refused("its first rows have not all of the names")
+            found = pl.DataFrame(
+                {name: _json_cells(own, name, schema[name]) for name in wanted or schema},
+            )
+            yield found if predicate is None else found.filter(predicate)
 
     return register_io_source(batches, schema=schema)
 
 
-_SAMPLE: Final = 1 << 20
-"""How many bytes of lines are read at a time; the first of them say which names and types there are."""
+def _json_rows(path: Path) -> Iterator[list[dict[str, Any]]]:
+    with path.open("rb") as file:
+        while lines := file.readlines(_READ):
+            yield [_json_object(line) for line in lines]
 
 
 def _json_object(line: bytes) -> dict[str, Any]:
@@ -1224,8 +1231,9 @@ def _json_object(line: bytes) -> dict[str, Any]:
 def _json_cells(rows: Sequence[Mapping[str, Any]], name: str, dtype: Any) -> pl.Series:  # noqa: ANN401 - a type
     cells = [row.get(name) for row in rows]
     try:
-        if True in cells and any(cell is True or cell is False for cell in cells):
-            raise TypeError
-        return pl.Series(cells, dtype=dtype, strict=True)
+        found = pl.Series(cells, dtype=dtype, strict=True)
     except (TypeError, OverflowError, UnicodeEncodeError):
-        raise _refused(f"{name!r} has cells of several types") from None
+        found = None
+    if found is None or any(cell is True or cell is False for cell in cells):
+        raise _refused(f"{name!r} has cells that are neither all text nor all whole numbers")
+    return found
