@@ -667,32 +667,22 @@ class _Page:
 
     @property
     def values_table(self) -> _Table:
+        values = self.summary.values
+        with_sub = any(value.sub_value is not None for value in values)
+        sub_status = ["Sub-status"] if with_sub else []
+
+        def rows() -> Iterator[tuple[str, ...]]:
+            for value in values:
+                sub_value = [_or_dash(value.sub_value)] if with_sub else []
+                meaning = [] if self.is_events else [self.meaning(value)]
+                yield value.value, *sub_value, grouped(value.rows), *meaning
+
         if self.is_events:
-            return _table(
-                "The events of the log",
-                "Event",
-                "Sub-status",
-                "#Rows",
-                rows=(
-                    (value.value, _or_dash(value.sub_value), grouped(value.rows))
-                    for value in self.summary.values
-                ),
-                most=_MOST_ROWS,
-                of="events",
-            )
-        return _table(
-            "The values of the log, and how they were read",
-            "Status in the log",
-            "Sub-status",
-            "#Rows",
-            "Read as",
-            rows=(
-                (value.value, _or_dash(value.sub_value), grouped(value.rows), self.meaning(value))
-                for value in self.summary.values
-            ),
-            most=_MOST_ROWS,
-            of="values",
-        )
+            caption, headings = "The events of the log", ("Event", *sub_status, "#Rows")
+        else:
+            caption = "The values of the log, and how they were read"
+            headings = ("Status in the log", *sub_status, "#Rows", "Read as")
+        return _table(caption, *headings, rows=rows(), most=_MOST_ROWS, of="values")
 
     def meaning(self, value: LogValue) -> str:
         first, later = (

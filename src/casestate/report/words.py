@@ -26,6 +26,7 @@ _MONTHS: Final = (
     "November",
     "December",
 )
+_PERCENT: Final = "\N{NO-BREAK SPACE}%"
 _UNITS: Final = (("day", 86_400), ("hour", 3_600), ("minute", 60), ("second", 1))
 _TWO_UNITS: Final = 10
 """From so many of a unit on, the smaller one below it says nothing."""
@@ -47,10 +48,10 @@ def percent(part: float, whole: float = 1) -> str:
         return "—"
     percent = 100 * part / whole
     if 0 < percent < 0.05:
-        return "under 0.1 %"
+        return f"under 0.1{_PERCENT}"
     if 99.95 < percent < 100:
-        return "over 99.9 %"
-    return f"{percent:.1f} %".replace(".0 %", " %")
+        return f"over 99.9{_PERCENT}"
+    return f"{percent:.1f}".removesuffix(".0") + _PERCENT
 
 
 def lasting(span: timedelta) -> str:
