@@ -380,6 +380,130 @@ def test_a_count_of_a_few_has_no_half_ticks() -> None:
     assert axis(5)["nticks"] == 4
 
 
+# --- what is drawn ----------------------------------------------------------------------
+
+
+def test_actions_are_stacked_by_month_in_a_panel_for_each_kind(page: Page) -> None:
+    figure = page.figures["actions"]
+    drawn = [
+        (each["name"], each.get("yaxis", "y"), each["x"], each["y"], each["marker"]["color"])
+        for each in figure["data"]
+    ]
+    blue, red, green, _, amber, _, _, grey = COLOURS
+    march, april = "2026-03-16", "2026-04-16"
+    assert drawn == [
+        ("close_awaiting", "y", [march], [1], red),
+        ("close_pending", "y", [march, april], [1, 1], blue),
+        ("remind_customer", "y2", [march], [2], amber),
+        ("notify_awaiting", "y3", [march], [1], grey),
+        ("notify_closed", "y3", [march, april], [1, 1], green),
+    ]
+    layout = figure["layout"]
+    assert layout["barmode"] == "stack"
+    assert [note["text"] for note in layout["annotations"]] == ["Closings", "Reminders", "Notifications"]
+    assert layout["xaxis"]["anchor"] == "y3"
+    panels = [layout[name]["domain"] for name in ("yaxis", "yaxis2", "yaxis3")]
+    assert 0 == panels[2][0] < panels[2][1] < panels[1][0] < panels[1][1] < panels[0][0] < panels[0][1] < 1
+    assert "close_pending: %{y:,}" in figure["data"][1]["hovertemplate"]
+
+
+def test_a_curve_is_drawn_with_its_limits_and_ends_where_it_is_known(page: Page) -> None:
+    low, high, curve = page.figures["reply-1"]["data"]
+    points = summary_of(policies.SUB_STATUS).replies[0].points
+    assert low["y"] == [0, *(pytest.approx(100 * point.low, abs=0.001) for point in points)]
+    assert high["y"] == [0, *(pytest.approx(100 * point.high, abs=0.001) for point in points)]
+    assert (low["x"], high["x"]) == (curve["x"], curve["x"])
+    assert high["fill"] == "tonexty"
+    layout = page.figures["reply-1"]["layout"]
+    # Up to the last reply, which is no three times as late as the last timer.
+    assert layout["xaxis"]["range"] == [0, pytest.approx(40, rel=0.03)]
+    reminder, closing = layout["annotations"]
+    assert (reminder["xanchor"], closing["xanchor"]) == ("left", "right")
+    assert reminder["yshift"] > closing["yshift"]
+    assert [line["line"]["dash"] for line in layout["shapes"]] == ["dot", "solid"]
+
+
+def test_a_curve_far_longer_than_its_timers_is_cut_and_a_short_one_goes_on_to_them() -> None:
+    def chart(days: float) -> dict[str, Any]:
+        log = [row("A", 0, INPUT), row("A", days, "in_progress"), row("B", 0, INPUT), row("B", 400, "new")]
+        found: dict[str, Any] = page_of(policies.SUB_STATUS, log).figures["reply-1"]
+        return found
+
+    assert chart(300)["layout"]["xaxis"]["range"][1] == pytest.approx(3 * 28, rel=0.03)
+    short = summary_of(policies.SUB_STATUS, [row("A", 0, INPUT), row("A", 2, "in_progress")])
+    figures = Page(report(short, policies.SUB_STATUS)).figures
+    assert figures["reply-1"]["layout"]["xaxis"]["range"][1] == pytest.approx(1.15 * 28, rel=0.03)
+    assert figures["reply-1"]["data"][2]["x"] == [0, 2, 28]
+    assert figures["reply-1"]["data"][2]["y"] == [0, 100, 100]
+
+
+def test_a_reply_at_once_in_a_state_without_timers_is_drawn_as_well() -> None:
+    policy = policies.OPEN_RESOLVED.override({"timers": {"close_pending": False, "notify_pending": False}})
+    log = [row("A", 0, "pending_customer"), row("A", 0, "open")]
+    chart = page_of(policy, log).figures["reply-1"]
+    assert chart["data"][2]["x"] == [0, 0]
+    assert chart["layout"]["xaxis"]["range"] == [0, pytest.approx(1, rel=0.03)]
+
+
+def test_other_lengths_are_the_ticks_as_long_as_they_are_few(page: Page) -> None:
+    layout = page.figures["what-if-1"]["layout"]
+    assert layout["xaxis"]["tickvals"] == [7, 14, 45]
+    assert layout["xaxis"]["range"] == [pytest.approx(4.72), pytest.approx(47.28)]
+    assert layout["yaxis2"]["range"] == [0, pytest.approx(55)]
+    many = page_of(policies.SUB_STATUS, lengths={"close_pending": range(7, 37)})
+    assert "tickvals" not in many.figures["what-if-1"]["layout"]["xaxis"]
+    assert len(many.tables["close_pending with other lengths"].rows) == 30
+
+
+def test_time_in_state_is_drawn_from_the_quantiles(page: Page) -> None:
+    wide, half, dots = page.figures["times"]["data"]
+    rows = [each for each in summary_of(policies.SUB_STATUS).times if each.ended]
+    ends = [[each.quantiles[share].total_seconds() for share in (0.1, 0.9)] for each in rows]
+    assert wide["x"] == [x for low, high in ends for x in (low, high, None)]
+    assert half["x"][:2] == [rows[0].quantiles[share].total_seconds() for share in (0.25, 0.75)]
+    assert dots["x"] == [each.quantiles[0.5].total_seconds() for each in rows]
+    assert dots["y"] == [0, -1, -2, -3, -4]
+    layout = page.figures["times"]["layout"]
+    assert layout["annotations"][0]["text"].startswith("New<br>")
+    assert "median 6 hours; 2 ended, 1 not yet" in layout["annotations"][0]["text"]
+    assert layout["xaxis"]["ticktext"] == ["1 day", "30 d"]
+    at_once = page_of(policies.SUB_STATUS, [row("A", 0, "new"), row("A", 0, "closed")])
+    assert at_once.figures["times"]["data"][2]["x"] == [1]
+
+
+def test_a_long_name_is_cut_in_a_drawing_and_whole_in_a_table() -> None:
+    name = "Waiting for something that has a very long name indeed"
+    policy = load_policy({"extends": "sub-status", "statuses": {"new": {"label": name}}})
+    page = page_of(policy)
+    assert page.figures["times"]["layout"]["annotations"][0]["text"].startswith(f"{name[:41]}…<br>")
+    assert name in page.tables["How long stays lasted"].body
+
+
+def test_every_chart_has_a_legend_in_the_page() -> None:
+    html = report(summary_of(policies.SUB_STATUS, LOG, {"close_pending": [7]}), policies.SUB_STATUS)
+    legends = [
+        re.findall("</svg>(.*?)</li>", part.partition("</ul>")[0])
+        for part in html.split('<ul class="legend" aria-hidden="true">')[1:]
+    ]
+    assert legends == [
+        ["close_awaiting", "close_pending", "remind_customer", "notify_awaiting", "notify_closed"],
+        ["replied to", "95 % limits", "remind_customer", "close_pending"],
+        ["cases closed", "of these back within 30 days", "reminders", "share that came back"],
+        ["worked on again", "resolved without more work", "nothing more"],
+        ["median", "the middle half", "80 of 100"],
+    ]
+    without = report(
+        summary_of(
+            policies.OPEN_RESOLVED,
+            [row("A", 0, "pending_customer"), row("A", 20, "open")],
+            {"close_pending": [7]},
+        ),
+        policies.OPEN_RESOLVED,
+    )
+    assert "</svg>cases closed</li>" in without
+    assert "</svg>reminders</li>" not in without
+
+
 # --- what there is nothing to say of ---------------------------------------------------
 
 

@@ -207,8 +207,9 @@ def draw_actions(timers: Iterable[TimerCount]) -> Chart:
     notes: list[_Json] = []
     for row, kind in enumerate(kinds):
         top = 1 - row * panel
+        below = 26 / height if row < len(kinds) - 1 else 0
         axes[f"yaxis{row + 1}" if row else "yaxis"] = _axis(
-            domain=[max(0, top - panel + (26 / height if row < len(kinds) - 1 else 0)), top - 28 / height],
+            domain=[round(top - panel + below, 4), round(top - 28 / height, 4)],
             **_counts(_highest(timer.months for timer in active if timer.kind == kind), 4),
         )
         notes.append(_note(_KINDS[kind], xref="paper", x=0, yref="paper", y=top, yanchor="top"))
