@@ -502,6 +502,7 @@ def test_a_time_on_the_wall_stands_for_the_first_instant_that_shows_it_or_more(
 ) -> None:
     berlin, at = Calendar(zone="Europe/Berlin"), datetime.fromisoformat(shown)
     assert berlin.instant_of(at) == utc(expected)
+    assert berlin.instant_of(at.replace(fold=1)) == utc(expected)
     assert berlin.is_repeated(at) is repeated
     assert Calendar().instant_of(at) == at.replace(tzinfo=UTC)
     assert Calendar().is_repeated(at) is False

@@ -134,6 +134,7 @@ FIRST_LATER = {
         "Insert": {"first": "new", "later": "reopened"},
         "Begin": {"first": "ignore", "later": "in_progress"},
         "Work": "in_progress",
+        "Back": "new",
         "Nothing": "ignore",
     }
 }
@@ -149,6 +150,7 @@ FIRST_LATER = {
         ("Insert Work Assign Insert", ["new 0", "in_progress 1", "reopened 3"]),
         ("Work Assign Insert", ["in_progress 0", "reopened 2"]),
         ("Work Work Insert Assign", ["in_progress 0", "reopened 2"]),
+        ("Insert Work Back Insert Assign", ["new 0", "in_progress 1", "new 2", "reopened 3"]),
         ("Begin Insert Begin Begin", ["new 1", "in_progress 2"]),
         ("Nothing Begin Begin Assign", ["new 3"]),
     ],
@@ -453,6 +455,23 @@ def test_hours_that_a_clock_repeats_or_skips_are_read_by_rule_and_counted(
     assert found.stays["1"] == [Stay(1, "new", datetime.fromisoformat(expected).replace(tzinfo=UTC))]
     counts = found.counts
     assert (counts.zoned, counts.repeated, counts.skipped) == (1, repeated, skipped)
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        datetime(2026, 10, 25, 2, 30, 0, 250_000),  # noqa: DTZ001 - a time on the wall
+        datetime(2026, 10, 25, 2, 30, 0, 250_000, fold=1),  # noqa: DTZ001 - a time on the wall
+        pd.Timestamp("2026-10-25T02:30:00.250000999"),
+        "2026-10-25T02:30:00.250000999",
+    ],
+)
+def test_a_time_on_the_wall_is_plain_whatever_has_it(desk: Workflow, at: object) -> None:
+    found = past([("1", at, "new")], desk, zone=BERLIN)
+    (stay,) = found.stays["1"]
+    assert stay.entered_at == datetime(2026, 10, 25, 0, 30, 0, 250_000, tzinfo=UTC)
+    assert type(stay.entered_at) is datetime
+    assert found.counts.repeated == 1
 
 
 def test_the_span_of_a_log_counts_every_row_that_can_be_read(desk: Workflow) -> None:
