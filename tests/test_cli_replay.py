@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import sys
+import threading
 
 from datetime import datetime
 from pathlib import Path
@@ -317,6 +319,23 @@ def test_a_place_that_cannot_be_written_to_is_told_before_the_log_is_read(log: L
     assert result.exit_code == 2
 
 
+def test_what_is_no_file_is_written_to_and_not_replaced(log: Log) -> None:
+    pipe = log.folder / "actions.csv"
+    os.mkfifo(pipe)
+    told: list[str] = []
+    reader = threading.Thread(target=lambda: told.append(pipe.read_text(encoding="utf-8")))
+    reader.start()
+    assert log.run(HEAD, *GOOD, options=("--actions", pipe)).exit_code == 0
+    reader.join(10)
+    assert pipe.is_fifo()
+    assert [len(text.splitlines()) for text in told] == [5]
+    folder = log.folder / "folder.csv"
+    folder.mkdir()
+    result = log.run(HEAD, *GOOD, options=("--actions", folder))
+    assert log.said(result) == ["folder.csv: cannot be written: Is a directory"]
+    assert result.exit_code == 2
+
+
 def test_without_the_extra_a_report_is_refused_before_the_log_is_read(
     log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -465,9 +484,20 @@ def test_a_zone_that_is_none_is_told_where_it_was_given(log: Log) -> None:
 def test_values_that_are_not_mapped_are_all_listed_with_their_counts(log: Log) -> None:
     result = log.run(HEAD, *GOOD, *["A,2026-02-12T09:00:00Z,Lost"] * 2, "A,2026-02-12T09:00:00Z,Found")
     said = log.said(result)
-    assert said[0].startswith("log.csv: statuses.Lost: is not mapped, and stands in 2 rows; map it to ")
-    assert said[1].startswith("log.csv: statuses.Found: is not mapped, and stands in 1 row; map it to ")
-    assert (len(said), result.exit_code, result.stdout) == (2, 2, "")
+    assert said[:2] == [
+        "log.csv: statuses.Lost: is not mapped, and stands in 2 rows",
+        "log.csv: statuses.Found: is not mapped, and stands in 1 row",
+    ]
+    assert said[2].startswith(
+        "log.csv: statuses: map each of these to a state (there are: new, in_progress, "
+    )
+    assert (len(said), result.exit_code, result.stdout) == (3, 2, "")
+
+
+def test_values_that_are_not_mapped_do_not_hide_bad_rows(log: Log) -> None:
+    said = log.said(log.run(HEAD, *GOOD, "A,soon,Done", "A,2026-02-12T09:00:00Z,Lost"))
+    assert [line.split(": ")[0] for line in said] == ["log.csv:7", *["log.csv"] * 3]
+    assert said[1] == "log.csv: 1 of 7 rows are bad"
 
 
 def test_columns_that_are_missing_are_all_named(log: Log) -> None:

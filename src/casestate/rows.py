@@ -99,6 +99,8 @@ _MOST_NAMES: Final = 60
 """How many columns are remembered by name."""
 _MOST_NAIVE: Final = 3
 """How many rows that lack nothing but a time zone are named."""
+_LEFT_OUT: Final = ("by", "sub_status", "assignee")
+"""What rows of a log in JSON leave out, perhaps for a long while."""
 _TICK: Final = timedelta(microseconds=1)
 _WHOLE: Final = re.compile("[0-9]{1,18}")
 _PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]*')
@@ -203,9 +205,7 @@ class Trouble:
             self.say(f"note: {self.file}: no cases")
         if self.naive > _MOST_NAIVE:
             more = self.naive - _MOST_NAIVE
-            self.say(
-                f"{self.file}: {more} more rows have an instant without a time zone: --zone says which"
-            )
+            self.say(f"{self.file}: {more} more rows have an instant without a time zone: --zone says which")
         if self.bad:
             self.say(f"{self.file}: {self.bad} of {self.rows} rows are bad")
         return 1 if self.bad else 0
@@ -265,18 +265,22 @@ def _hinted(column: str) -> str:
 def replacing(path: str) -> Generator[BinaryIO]:
     """A new file that takes the place of the one at ``path`` when all of it is there, and not before.
 
-    Raises `Failure` if it cannot be written.
+    What is no file of its own, such as a device or a pipe, is written to as it is. Raises `Failure` if it
+    cannot be written.
     """
     place = Path(os.path.realpath(path))
-    part = place.with_name(f"{place.name}.{os.getpid()}.part")
+    is_file = not place.exists() or place.is_file()
+    written = place.with_name(f"{place.name}.{os.getpid()}.part") if is_file else place
     try:
-        with part.open("xb") as file:
+        with written.open("xb" if is_file else "wb") as file:
             yield file
-        part.replace(place)
+        if is_file:
+            written.replace(place)
     except OSError as error:
         raise Failure(f"{path}: cannot be written: {error.strerror}") from None
     finally:
-        part.unlink(missing_ok=True)
+        if is_file:
+            written.unlink(missing_ok=True)
 
 
 _FIELDS: Final = tuple(field.name for field in attrs.fields(PastAction))
@@ -651,7 +655,7 @@ class LogFile(RowFile):
                 progress=progress,
             )
         except LogError as error:
-            if not all(problem.path.startswith("statuses.") for problem in error.problems):
+            if not all(problem.path.partition(".")[0] == "statuses" for problem in error.problems):
                 raise _NotAsFrame from None
             self._name(bad, path, form)
             raise
@@ -741,7 +745,7 @@ class LogFile(RowFile):
                     continue
                 if not blank:
                     blank = dict.fromkeys(reading.columns(dict.fromkeys((*names, *values))).values())
-                columns = {name: name for name in blank if name in values}
+                columns = {name: name for name in (*blank, *_LEFT_OUT) if name in values}
                 yield line, {**blank, **_json_fields(values, columns, tuple(columns))}
             except BadRow as bad:
                 yield line, bad
