@@ -11,7 +11,7 @@ import threading
 
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import polars as pl
@@ -25,6 +25,7 @@ import casestate
 
 from casestate import Workflow, load_policy, policies
 from casestate.replay import replay
+from casestate.rows import LogFile
 from test_cli import on_a_terminal, run
 
 
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from click.testing import Result
+
+    from casestate.replay import Summary
 
 EXAMPLES: Final = Path(__file__).parents[1] / "examples"
 PAST: Final = EXAMPLES / "past.csv"
@@ -795,6 +798,28 @@ def test_both_ways_give_the_same_of_any_log(
     with pytest.MonkeyPatch.context() as patch:
         without(patch, "frames")
         assert outcome() == as_frame
+
+
+@pytest.mark.parametrize("form", ["plain.csv", "quoted.csv", "lines.jsonl"])
+def test_a_file_that_is_as_it_should_be_is_read_as_a_frame(
+    log: Log, way: str, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    read: list[str] = []
+    by_row = LogFile.replay_rows
+
+    def replay_rows(file: LogFile, *asked: Any) -> Summary:  # noqa: ANN401 - handed on
+        read.append(file.name)
+        return by_row(file, *asked)
+
+    monkeypatch.setattr(LogFile, "replay_rows", replay_rows)
+    cells = [row.split(",") for row in GOOD]
+    lines = {
+        "plain.csv": [HEAD, *GOOD],
+        "quoted.csv": [HEAD, *(f'{case},{at},"{raw}"' for case, at, raw in cells)],
+        "lines.jsonl": [json.dumps(dict(zip(HEAD.split(","), row, strict=True))) for row in cells],
+    }[form]
+    assert log.run(*lines, name=form).exit_code == 0
+    assert len(read) == (way == "by row")
 
 
 # --- the report ------------------------------------------------------------------
