@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta, timezone
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+import attrs
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -20,7 +22,7 @@ from hypothesis import strategies as st
 
 import replay_reference as naive
 
-from builders import DAY, MONDAY
+from builders import DAY, MONDAY, case_in
 from casestate import Case, LogError, NaiveTimeError, Workflow, load_policy, testing
 from casestate.errors import NaiveLogTimeError
 from casestate.log import LogMap, Past, Reading, Stay, load_map, read
@@ -228,7 +230,7 @@ def test_rows_of_one_instant_with_another_order_or_status_are_no_duplicates(desk
 # --- columns -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("case", ["case", "case_id", "id"])
+@pytest.mark.parametrize("case", ["case", "case_id"])
 @pytest.mark.parametrize("at", ["at", "entered_at"])
 def test_columns_are_looked_for_under_their_own_names(desk: Workflow, case: str, at: str) -> None:
     assert stays(past([{case: "1", at: MONDAY, "status": "new", "more": object()}], desk)) == ["new 0"]
@@ -260,10 +262,12 @@ def test_rows_of_json_lines_may_leave_out_what_they_have_none_of(desk: Workflow)
 def test_rows_of_csv_are_read_as_they_come(desk: Workflow) -> None:
     text = """case,at,status,sub_status,order
 1,2026-03-02T09:30:15.250Z,new,,1
-1, 2026-03-03T10:30:15.25+01:00 ,pending, development ,2,what is over
+1, 2026-03-03T10:30:15.25+01:00 ,pending, development ,2
 """
     found = past(csv.DictReader(io.StringIO(text)), desk)
     assert stays(found) == ["new 0", "pending.development 1"]
+    over = csv.DictReader(io.StringIO(text.rstrip() + ",what is over\n"))
+    assert problems(over, desk) == ["row 2: has more cells than there are columns: ['what is over']"]
 
 
 def test_rows_may_be_tuples_or_lists_of_three_or_four(desk: Workflow) -> None:
@@ -345,23 +349,24 @@ def test_every_value_without_a_meaning_is_named_with_its_count_the_most_frequent
         *[row(4, "B")] * 1200,
     ]
     states = ", ".join(desk.policy.states)
-    say = f"map it to a state (there are: {states}) or to 'ignore'"
     assert problems(log, desk) == [
-        f"statuses.B: is not mapped, and stands in 1,200 rows; {say}",
-        f"statuses.Wiat: is not mapped, and stands in 3 rows; {say}",
-        f"statuses.pending: is not mapped, and stands in 1 row; {say}",
-        f"statuses.pending.nowhere: is not mapped, and stands in 1 row; {say}",
+        "statuses.B: is not mapped, and stands in 1,200 rows",
+        "statuses.Wiat: is not mapped, and stands in 3 rows",
+        "statuses.pending: is not mapped, and stands in 1 row",
+        "statuses.pending.nowhere: is not mapped, and stands in 1 row",
+        f"statuses: map each of these to a state (there are: {states}, ignore)",
     ]
 
 
 def test_a_value_that_the_map_does_not_have_or_does_not_complete_is_named_too(desk: Workflow) -> None:
     mapping = {"statuses": {"Wait": "pending", "Go": {"first": "new", "later": "pending"}, "In": "new"}}
     log = [row(0, "In"), row(1, "Wait"), row(2, "Wait", "nowhere"), row(3, "Go"), row(4, "Lost", "x")]
-    assert [problem.partition(":")[0] for problem in problems(log, desk, mapping)] == [
-        "statuses.Go",
-        "statuses.Lost.x",
-        "statuses.Wait",
-        "statuses.Wait.nowhere",
+    *found, _ = problems(log, desk, mapping)
+    assert found == [
+        "statuses.Go: needs a sub-status that is not in 1 row",
+        "statuses.Lost.x: is not mapped, and stands in 1 row",
+        "statuses.Wait: needs a sub-status that is not in 1 row",
+        "statuses.Wait.nowhere: is not mapped, and stands in 1 row",
     ]
     log = [row(0, "Go", "development"), row(1, "Wait", "customer_input"), row(2, "Go", "development")]
     assert stays(past(log, desk, mapping)) == ["new 0", "pending.customer_input 1", "pending.development 2"]
@@ -370,8 +375,8 @@ def test_a_value_that_the_map_does_not_have_or_does_not_complete_is_named_too(de
 def test_a_status_that_appears_once_in_many_rows_is_found(desk: Workflow) -> None:
     log = [row(number / 1000, "new", case=str(number % 7)) for number in range(20_000)]
     log.insert(12_345, row(3, "Lost"))
-    (problem,) = problems(log, desk)
-    assert problem.startswith("statuses.Lost: is not mapped, and stands in 1 row;")
+    problem, _ = problems(log, desk)
+    assert problem == "statuses.Lost: is not mapped, and stands in 1 row"
 
 
 def test_words_of_the_map_that_the_log_does_not_have_are_told(desk: Workflow) -> None:
@@ -567,6 +572,7 @@ def test_all_that_is_wrong_is_raised_at_once(desk: Workflow) -> None:
         "row 3",
         "row 4",
         "statuses.Lost",
+        "statuses",
     ]
     with pytest.raises(NaiveTimeError):
         past(log, desk)
@@ -743,10 +749,14 @@ def test_every_word_of_a_map_that_the_policy_does_not_know_is_named(desk: Workfl
         "restart: must be 'change' or 'touch', not 'both'",
         "zone: no time zone 'Moon'",
     ]
-    there = f"(there are: {', '.join(desk.policy.events)}, open, ignore)"
-    assert map_problems({"events": {"a": "colse", "b": {"event": "note", "by": "agnet"}}}, desk) == [
+    timers = dict.fromkeys(timer.name for timers in desk.policy.schedules.values() for timer in timers)
+    there = f"(there are: {', '.join([*desk.policy.events, 'open', 'ignore', *timers])})"
+    subs = ", ".join(desk.policy.statuses["pending"].sub_statuses)
+    events = {"a": "colse", "b": {"event": "note", "by": "agnet"}, "c": {"event": "pend", "sub_status": "us"}}
+    assert map_problems({"events": events}, desk) == [
         f"events.a: no event of sub-status: 'colse'; did you mean 'close'? {there}",
         "events.b: no by of sub-status: 'agnet'; did you mean 'agent'? (there are: customer, agent, system)",
+        f"events.c: no sub_status of sub-status: 'us' (there are: {subs})",
     ]
 
 
@@ -766,6 +776,48 @@ def test_a_file_that_is_no_map_is_refused_by_its_name(tmp_path: Path) -> None:
     for odd in (7, None, ["a"]):
         with pytest.raises(LogError, match="map: must be a path or a mapping, not "):
             load_map(odd)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("columns", "problem"),
+    [
+        ({"event": "status", "status": "status"}, "columns.status: is nothing that a log of events has"),
+        ({"by": "who"}, "columns.by: is nothing that a log of statuses has"),
+        ({"at": "case"}, "columns.at: 'case' is the column of case too"),
+    ],
+)
+def test_a_column_that_would_not_be_read_or_be_read_twice_is_refused(
+    desk: Workflow, columns: dict[str, str], problem: str
+) -> None:
+    log = [{"case": "1", "at": MONDAY, "status": "new", "by": "agent"}]
+    assert problem in problems(log, desk, {"columns": columns})
+
+
+def test_nothing_but_a_function_is_told_of_bad_rows(desk: Workflow) -> None:
+    with pytest.raises(LogError, match="on_error: must be something to call, not 5"):
+        read([], desk, Reading(desk.policy), on_error=5)  # type: ignore[arg-type]
+
+
+def test_of_very_many_bad_rows_the_first_are_named_and_all_are_counted(desk: Workflow) -> None:
+    found = problems([("1", "noon", "new")] * 2_000, desk)
+    assert len(found) == 1_001
+    assert found[-1] == "2,000 rows are bad; the first of them stand above"
+
+
+def test_what_pandas_makes_of_nothing_is_nothing(desk: Workflow) -> None:
+    nan = float("nan")
+    log = [{"case": "1", "at": MONDAY, "status": "new", "sub_status": nan}]
+    assert stays(past(log, desk)) == ["new 0"]
+    assert problems([{**log[0], "case": nan, "at": nan}], desk) == [
+        "row 1: case: is missing",
+        "row 1: at: is missing",
+    ]
+
+
+def test_whole_numbers_may_be_of_any_kind_but_not_of_any_size(desk: Workflow) -> None:
+    log = [{"case": np.int64(7), "at": MONDAY, "status": "new", "order": np.int32(1)}]
+    assert list(past(log, desk).stays) == ["7"]
+    assert len(problems([{**log[0], "case": 10**5000, "order": 10**18}], desk)) == 2
 
 
 # --- events ----------------------------------------------------------------------------------
@@ -850,10 +902,45 @@ def test_an_assignee_is_taken_from_its_column(other: Workflow) -> None:
         event(3, "reopen", "customer", assignee=""),
     ]
     assert stays(past(log, other)) == ["new 0", "open 1", "closed 2", "open 3"]
-    log[1]["assignee"] = ""
+
+
+def test_an_event_that_needs_an_assignee_has_one_where_the_log_names_none(other: Workflow) -> None:
+    log = [
+        event(0, "open", None),
+        event(1, "assign"),
+        event(2, "close", "customer"),
+        event(3, "reopen", "agent"),
+    ]
     found = past(log, other)
-    assert stays(found) == ["new 0", "closed 2", "new 3"]
-    assert found.counts.refused == {("new", "assign", "agent"): 1}
+    assert stays(found) == ["new 0", "open 1", "closed 2", "open 3"]
+    assert found.counts.refused == {}
+
+
+def test_an_event_takes_what_its_row_asks_for_and_no_more(desk: Workflow) -> None:
+    log = [
+        event(0, "start", assignee="mira", sub_status="development"),
+        event(1, "pend", assignee="mira", sub_status="development"),
+        event(2, "pend", assignee="mira", sub_status=""),
+    ]
+    found = past(log, desk)
+    assert stays(found) == ["new 0", "in_progress 0", "pending.development 1"]
+    assert found.counts.refused == {("pending.development", "pend", "agent"): 1}
+
+
+def test_a_timer_that_the_log_says_has_fired_does_what_it_does_whenever_that_was(desk: Workflow) -> None:
+    log = [
+        event(0, "pend", sub_status="customer_input"),
+        event(1, "remind_customer", "system"),
+        event(2, "close_pending", "system"),
+        event(3, "close_pending", "system"),
+        event(4, "notify_closed", "agent"),
+    ]
+    found = past(log, desk)
+    assert stays(found) == ["new 0", "pending.customer_input 0", "closed 2"]
+    assert found.counts.refused == {
+        ("closed", "close_pending", "system"): 1,
+        ("closed", "notify_closed", "agent"): 1,
+    }
 
 
 def test_a_map_says_what_the_events_of_a_log_are(desk: Workflow) -> None:
@@ -885,13 +972,16 @@ def test_without_a_by_column_every_event_of_the_map_needs_a_role(desk: Workflow)
 
 def test_events_that_nobody_knows_are_named_with_their_counts(desk: Workflow) -> None:
     log = [event(0, "open", None), event(1, "x"), event(1, "x"), event(2, "statr")]
-    say = f"map it to an event (there are: {', '.join(desk.policy.events)}, open, ignore)"
+    timers = dict.fromkeys(timer.name for timers in desk.policy.schedules.values() for timer in timers)
+    known = ", ".join([*desk.policy.events, "open", "ignore", *timers])
+    say = f"events: map each of these to an event (there are: {known})"
     assert problems(log, desk) == [
-        f"events.x: is not mapped, and stands in 2 rows; {say}",
-        f"events.statr: is not mapped, and stands in 1 row; {say}",
+        "events.x: is not mapped, and stands in 2 rows",
+        "events.statr: is not mapped, and stands in 1 row",
+        say,
     ]
     mapping = {"events": {"open": "open", "x": {"event": "note", "by": "agent"}}}
-    assert problems(log, desk, mapping) == [f"events.statr: is not mapped, and stands in 1 row; {say}"]
+    assert problems(log, desk, mapping) == ["events.statr: is not mapped, and stands in 1 row", say]
 
 
 def test_a_role_that_the_policy_does_not_have_is_a_bad_row(desk: Workflow) -> None:
@@ -937,7 +1027,79 @@ def test_a_case_without_a_history_has_the_stay_that_it_is_in(desk: Workflow) -> 
 def test_a_case_that_was_not_opened_here_has_the_stays_that_its_history_knows(desk: Workflow) -> None:
     case = Case(id="1", status="new", entered_at=MONDAY, stay=4)
     case = desk.apply(case, "start", by="agent", at=MONDAY + DAY)
-    assert past([case], desk).stays == {"1": [Stay(5, "in_progress", MONDAY + DAY)]}
+    assert past([case], desk).stays == {"1": [Stay(5, "in_progress", MONDAY + DAY, "new")]}
+
+
+@pytest.mark.parametrize("stay", [1, 2, 3])
+@pytest.mark.parametrize("opened_at", [None, MONDAY - 50 * DAY])
+def test_a_stay_that_another_system_began_begins_where_the_case_says(
+    desk: Workflow, stay: int, opened_at: datetime | None
+) -> None:
+    began = MONDAY - 50 * DAY if stay == 1 and opened_at else MONDAY
+    case = Case(
+        id="1",
+        status="pending",
+        sub_status="customer_input",
+        entered_at=began,
+        stay=stay,
+        opened_at=opened_at,
+    )
+    expected = [Stay(stay, "pending.customer_input", began)]
+    assert past([case], desk).stays == {"1": expected}
+    noted = desk.apply(case, "note", by="agent", at=MONDAY + 20 * DAY)
+    assert past([noted], desk).stays == {"1": expected}
+    if stay == 2 and opened_at:
+        return  # what has been left looks like one that was opened here and entered once more
+    left = desk.apply(noted, "start", by="agent", at=MONDAY + 21 * DAY)
+    known = expected if stay == 1 and opened_at else []
+    came_from = None if known else "pending.customer_input"
+    assert past([left], desk).stays == {
+        "1": [*known, Stay(stay + 1, "in_progress", MONDAY + 21 * DAY, came_from)]
+    }
+
+
+def test_a_case_opened_here_that_enters_its_first_state_once_more_has_two_stays() -> None:
+    policy = load_policy(
+        {
+            "format": 1,
+            "name": "desk",
+            "initial": "new",
+            "statuses": {"new": {}},
+            "transitions": [{"event": "again", "by": "agent", "from": "new", "to": "new"}],
+        }
+    )
+    desk = Workflow(policy)
+    case = desk.apply(desk.open("1", at=MONDAY), "again", by="agent", at=MONDAY + DAY)
+    assert stays(past([case], desk)) == ["new 0", "new 1"]
+
+
+def test_the_state_that_a_case_came_from_is_known_from_the_case_or_its_history(other: Workflow) -> None:
+    case = Case(id="1", status="in_progress", entered_at=MONDAY)
+    asked = other.apply(case, "ask", by="agent", at=MONDAY + DAY)
+    answered = other.apply(asked, "comment", by="customer", at=MONDAY + 2 * DAY)
+    for known in (answered, attrs.evolve(asked, history=())):
+        (first, *_) = past([known], other).stays["1"]
+        assert first.came_from == "in_progress"
+
+
+def test_a_map_of_statuses_holds_for_histories_too(desk: Workflow, other: Workflow) -> None:
+    case = other.open("1", at=MONDAY)
+    case = other.apply(case, "assign", by="agent", assignee="mira", at=MONDAY + DAY)
+    case = other.apply(case, "start", by="agent", at=MONDAY + 2 * DAY)
+    case = other.apply(case, "resolve", by="agent", at=MONDAY + 3 * DAY)
+    mapping = {
+        "statuses": {
+            "new": "new",
+            "open": "in_progress",
+            "in_progress": "in_progress",
+            "resolved": "awaiting_customer_confirmation",
+        }
+    }
+    found = past([case], desk, mapping)
+    assert stays(found) == ["new 0", "in_progress 1", "awaiting_customer_confirmation 3"]
+    del mapping["statuses"]["open"]
+    assert problems([case], desk, mapping)[0] == "statuses.open: is not mapped, and stands in 1 row"
+    assert problems([case, case], desk, mapping)[0] == "row 2: id: the case '1' is there twice"
 
 
 def test_a_case_of_another_policy_is_a_bad_row(desk: Workflow, other: Workflow) -> None:

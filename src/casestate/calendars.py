@@ -200,7 +200,8 @@ class Calendar:
         Raises `InstantError` beyond the years 1 to 9999, `PolicyError` for a zone that does not exist.
         """
         try:
-            return self._instant(wall)
+            # A subclass may have rules and digits of its own; and there is one answer to a time shown twice.
+            return self._instant(datetime.combine(wall.date(), wall.time()).replace(fold=0))
         except OverflowError:
             raise InstantError("wall", wall) from None
 

@@ -12,6 +12,8 @@ out of order or taken for a local time is counted in `Counts`.
 
 from __future__ import annotations
 
+import math
+import operator
 import re
 import tomllib
 
@@ -20,7 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 import attrs
 
@@ -31,6 +33,7 @@ from casestate.errors import (
     CasestateError,
     InstantError,
     LogError,
+    MissingArgument,
     NaiveLogTimeError,
     NaiveTimeError,
     PolicyError,
@@ -40,7 +43,7 @@ from casestate.errors import (
     one_of,
     shown,
 )
-from casestate.policy import CLONE
+from casestate.policy import CLONE, SYSTEM
 
 
 if TYPE_CHECKING:
@@ -72,6 +75,8 @@ Value: TypeAlias = "tuple[str, str | None]"
 """A status and a sub-status as the log writes them."""
 
 IGNORE: Final = "ignore"
+SOMEBODY: Final = "somebody"
+"""The assignee of an event that needs one, where the log names none."""
 OPEN: Final = "open"
 """The event that begins a case; a policy has no row for it."""
 STATUS_COLUMNS: Final = ("case", "at", "status", "sub_status", "order")
@@ -79,7 +84,7 @@ EVENT_COLUMNS: Final = ("case", "at", "event", "by", "sub_status", "assignee", "
 COLUMNS: Final = tuple(dict.fromkeys((*STATUS_COLUMNS, *EVENT_COLUMNS)))
 NEEDED: Final = ("case", "at", "status", "event", "by")
 ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
-    "case": ("case", "case_id", "id"),
+    "case": ("case", "case_id"),
     "at": ("at", "entered_at"),
 }
 """The names that are looked for where the map gives none; the name itself, for those not here."""
@@ -87,15 +92,22 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
 
 _TUPLE: Final = {name: name for name in STATUS_COLUMNS[:4]}
 """The columns of a row that is a tuple."""
+_LONG: Final = 100
+"""From how many entries on the history of a case is forgotten, which nobody reads here."""
+_MOST: Final = 1_000
+"""How many problems with rows are kept."""
+_BEYOND: Final = 10**18
+"""Whole numbers from here on are none that a log has."""
 _WHOLE: Final = re.compile("-?[0-9]{1,18}")
 
 
 class Stay(NamedTuple):
-    """One stay of a case: its number, its state, and when it began."""
+    """One stay of a case: its number, its state, when it began; and whence, if the log does not show it."""
 
     number: int
     state: str
     entered_at: datetime
+    came_from: str | None = None
 
 
 @attrs.define(kw_only=True)
@@ -289,6 +301,9 @@ class Reading:
         self.map = (
             mapping if isinstance(mapping, LogMap) else load_map(mapping) if mapping is not None else LogMap()
         )
+        timers = (timer.name for schedule in policy.schedules.values() for timer in schedule)
+        self.events = (*policy.events, OPEN, IGNORE, *dict.fromkeys(timers))
+        """What an event of a log may mean; by the name of a timer, that it has fired."""
         problems = [*self._unknown_statuses(), *self._unknown_events()]
         if restart not in ("change", "touch"):
             problems.append(Problem("restart", f"must be 'change' or 'touch', not {shown(restart)}"))
@@ -300,7 +315,7 @@ class Reading:
             self.calendar = Calendar(zone=self.zone)
             try:
                 self.calendar.instant_of(datetime(2000, 1, 1))  # noqa: DTZ001 - a time on the wall
-            except PolicyError:
+            except (PolicyError, TypeError):
                 problems.append(Problem("zone", f"no time zone {shown(self.zone)}"))
         if problems:
             raise LogError("map", problems)
@@ -317,11 +332,12 @@ class Reading:
                     )
 
     def _unknown_events(self) -> Iterator[Problem]:
-        events = (*self.policy.events, OPEN, IGNORE)
+        subs = dict.fromkeys(sub for status in self.policy.statuses.values() for sub in status.sub_statuses)
+        known = {"event": self.events, "by": self.policy.roles, "sub_status": tuple(subs)}
         for value, meant in (self.map.events or {}).items():
-            for name, known in (("event", events), ("by", self.policy.roles)):
-                if name in meant and meant[name] not in known:
-                    hint = f"{nearest(meant[name], known)} (there are: {one_of(known)})"
+            for name, names in known.items():
+                if name in meant and meant[name] not in names:
+                    hint = f"{nearest(meant[name], names)} (there are: {one_of(names)})"
                     yield Problem(
                         f"events.{value}", f"no {name} of {self.policy.name}: {shown(meant[name])}{hint}"
                     )
@@ -339,6 +355,10 @@ class Reading:
         wanted = EVENT_COLUMNS if has_events else STATUS_COLUMNS
         found: dict[str, str] = {}
         problems: list[Problem] = []
+        for name in given:
+            if name not in wanted:
+                kind = "events" if has_events else "statuses"
+                problems.append(Problem(f"columns.{name}", f"is nothing that a log of {kind} has"))
         for name in wanted:
             names = (given[name],) if name in given else ALIASES.get(name, (name,))
             column = next((column for column in names if column in there), None)
@@ -353,6 +373,10 @@ class Reading:
                         "say in the map which one it is",
                     )
                 )
+        for name, column in found.items():
+            other = next(other for other in found if found[other] == column)
+            if other != name:
+                problems.append(Problem(f"columns.{name}", f"{shown(column)} is the column of {other} too"))
         if problems:
             raise LogError("log", problems)
         return found
@@ -388,28 +412,27 @@ class Reading:
     def unmapped(self, values: Mapping[Value, int]) -> list[Problem]:
         """A problem for each of the ``values`` of a log that has no meaning, the most frequent first."""
         lost = [(count, value) for value, count in values.items() if self.meaning(*value) is None]
-        return [
+        table = self.map.statuses or {}
+        problems = [
             Problem(
                 f"statuses.{_text(value)}",
-                f"is not mapped, and stands in {_rows(count)}; map it to a state "
-                f"(there are: {one_of(self.policy.states)}) or to {IGNORE!r}",
+                f"needs a sub-status that is not in {_rows(count)}"
+                if value[1] is None and value[0] in table
+                else f"is not mapped, and stands in {_rows(count)}",
             )
             for count, value in sorted(lost, key=lambda each: (-each[0], _text(each[1])))
         ]
+        return [*problems, *_remedy("statuses", "a state", (*self.policy.states, IGNORE), problems)]
 
     def unmapped_events(self, values: Mapping[Value, int]) -> list[Problem]:
         """The same for the events of a log."""
-        events = (*self.policy.events, OPEN, IGNORE)
-        known = events if self.map.events is None else tuple(self.map.events)
+        known = self.events if self.map.events is None else tuple(self.map.events)
         lost = [(count, event) for (event, _), count in values.items() if event not in known]
-        return [
-            Problem(
-                f"events.{event}",
-                f"is not mapped, and stands in {_rows(count)}; map it to an event "
-                f"(there are: {one_of(events)})",
-            )
+        problems = [
+            Problem(f"events.{event}", f"is not mapped, and stands in {_rows(count)}")
             for count, event in sorted(lost, key=lambda each: (-each[0], each[1]))
         ]
+        return [*problems, *_remedy("events", "an event", self.events, problems)]
 
     def unused(self, values: Mapping[Value, int]) -> tuple[str, ...]:
         """The statuses or events of the map that the log does not have: misspelt, perhaps."""
@@ -421,6 +444,12 @@ class Reading:
 def _text(value: Value) -> str:
     status, sub_status = value
     return status if sub_status is None else f"{status}.{sub_status}"
+
+
+def _remedy(table: str, what: str, known: Iterable[str], problems: Sequence[Problem]) -> Iterator[Problem]:
+    """What to do about the ``problems``, said once for all of them."""
+    if problems:
+        yield Problem(table, f"map each of these to {what} (there are: {one_of(known)})")
 
 
 def _rows(count: int) -> str:
@@ -454,15 +483,15 @@ def read(
     Raises `LogError` (a `NaiveTimeError` as well where instants have no time zone) for bad
     rows, missing columns, values that are not mapped, and a log without rows.
     """
+    if on_error is not None and not callable(on_error):
+        raise LogError("on_error", [Problem("", f"must be something to call, not {shown(on_error)}")])
     given: object = log
     columns = getattr(given, "columns", None)
     is_frame = columns is not None and not callable(columns)
-    if isinstance(given, str | bytes | Mapping) or is_frame or not isinstance(given, Iterable):
+    if isinstance(log, str | bytes | Mapping) or is_frame or not isinstance(log, Iterable):
         hint = "; a dataframe goes to casestate.frames.replay" if is_frame else ""
-        hint = "; open the file: csv.DictReader(…)" if isinstance(given, str) else hint
-        raise LogError(
-            "log", [Problem("", f"must be an iterable of rows, not {shown(cast('object', given))}{hint}")]
-        )
+        hint = "; open the file: csv.DictReader(…)" if isinstance(log, str) else hint
+        raise LogError("log", [Problem("", f"must be an iterable of rows, not {shown(given)}{hint}")])
     reader = _Reader(workflow, reading, on_error)
     for row in log:
         reader.take(row)
@@ -520,7 +549,8 @@ class _Reader:
                 self.on_error(number, kind(f"row {number}", bad.problems))
                 return
             self.naive = self.naive or bad.naive
-            self.problems += [Problem(f"row {number}", str(problem)) for problem in bad.problems]
+            if len(self.problems) < _MOST:
+                self.problems += [Problem(f"row {number}", str(problem)) for problem in bad.problems]
 
     def check_kind(self, row: object) -> None:
         """See that a row is of the kind that the first one is of."""
@@ -535,11 +565,14 @@ class _Reader:
             return dict(zip(STATUS_COLUMNS, cast("Sequence[object]", row), strict=False)), _TUPLE
         fields = cast("Mapping[str, object]", row)
         if self.columns is None:
-            # What is over in a row of CSV stands under None.
             columns = self.reading.columns([name for name in fields if isinstance(name, str)])
-            if "status" in columns:  # rows of JSON leave out what they have none of
-                columns.setdefault("sub_status", "sub_status")
+            # Rows of JSON leave out what they have none of.
+            for name in ("by", "sub_status", "assignee") if "event" in columns else ("sub_status",):
+                columns.setdefault(name, name)
             self.columns = columns
+        if None in fields:
+            over = cast("Mapping[object, object]", fields)[None]  # where csv puts it
+            raise _Bad([Problem("", f"has more cells than there are columns: {shown(over)}")])
         return fields, self.columns
 
     def take_row(self, number: int, fields: Mapping[str, object], columns: Mapping[str, str]) -> None:
@@ -564,31 +597,34 @@ class _Reader:
         self.rows.setdefault(cast("str", case), []).append(_Row(cast("datetime", at), order, number, says))
 
     def take_case(self, case: Case) -> None:
-        """The stays that the history of a case tells of."""
-        known = self.reading.policy.states
-        stays: list[Stay] = []
-        if case.opened_at is not None or not case.history:
-            stays.append(_first_stay(case))
-        for change in case.history:
-            if not stays or change.stay != stays[-1].number:
-                stays.append(Stay(change.stay, change.to_state, change.at))
-        lost = dict.fromkeys(stay.state for stay in stays if stay.state not in known)
-        problems = [
-            Problem(
-                "history", f"no state of {self.reading.policy.name}: {shown(state)}{nearest(state, known)}"
-            )
-            for state in lost
-        ]
-        if case.id in self.stays:
+        """The stays that the history of a case tells of; with a map of statuses they are rows like others."""
+        reading, stays = self.reading, _stays_of_case(case)
+        problems: list[Problem] = []
+        if reading.map.statuses is None:
+            known = reading.policy.states
+            problems += [
+                Problem(
+                    "history", f"no state of {reading.policy.name}: {shown(state)}{nearest(state, known)}"
+                )
+                for state in dict.fromkeys(stay.state for stay in stays)
+                if state not in known
+            ]
+        if case.id in self.stays or case.id in self.rows:
             problems.append(Problem("id", f"the case {shown(case.id)} is there twice"))
         if problems:
             raise _Bad(problems)
+        self.counts.seen(case.changed_at)
+        rows: list[_Row] = []
         for stay in stays:
             self.counts.seen(stay.entered_at)
             status, _, sub_status = stay.state.partition(".")
-            self.counts.values[status, sub_status or None] += 1
-        self.counts.seen(case.changed_at)
-        self.stays[case.id] = stays
+            value = status, sub_status or None
+            self.counts.values[value] += 1
+            rows.append(_Row(stay.entered_at, 0, stay.number, value))
+        if reading.map.statuses is None:
+            self.stays[case.id] = stays
+        else:
+            self.rows[case.id] = rows
 
     def past(self) -> Past:
         """What has been read; raises everything that is wrong with it."""
@@ -601,6 +637,10 @@ class _Reader:
         elif self.rows:
             self.problems += reading.unmapped(counts.values)
         if self.problems:
+            if len(self.problems) >= _MOST:
+                self.problems.append(
+                    Problem("", f"{_rows(counts.bad)} are bad; the first of them stand above")
+                )
             raise (NaiveLogTimeError if self.naive else LogError)("log", self.problems)
         find = self.stays_of_events if has_events else self.stays_of_statuses
         for case, rows in self.rows.items():
@@ -653,25 +693,55 @@ class _Reader:
                 stays.append(Stay(1, found.state, row.at))
                 if event == OPEN:
                     continue
-            before = found
+            after = self.after(found, cast("str", event), by or "", sub_status, assignee, row.at)
+            if after is None:
+                self.counts.refused[found.state, cast("str", event), by or ""] += 1
+                continue
+            if after.stay != found.stay:
+                stays.append(Stay(after.stay, after.state, after.entered_at))
+            found = after if len(after.history) < _LONG else attrs.evolve(after, history=(), clones=())
+        return stays
+
+    def after(
+        self, case: Case, event: str, by: str, sub_status: str | None, assignee: str | None, at: datetime
+    ) -> Case | None:
+        """The case after an event, or after a timer that ``system`` says has fired; none if it is refused.
+
+        An event takes what its row asks for, and no more.
+        """
+        desk = self.workflow
+        fired = [timer for timer in desk.policy.schedules[case.state] if timer.name == event and by == SYSTEM]
+        if fired:
+            return _moved(case, fired[0].to, at)
+        given: dict[str, str] = {}
+        while True:
             try:
                 if event == CLONE:
-                    found, _ = desk.clone(found, f"{case}'", by=cast("str", by), at=row.at)
-                else:
-                    found = desk.apply(
-                        found,
-                        cast("str", event),
-                        by=cast("str", by),
-                        at=row.at,
-                        sub_status=sub_status,
-                        assignee=assignee,
-                    )
+                    return desk.clone(case, f"{case.id}#{len(case.clones)}", by=by, at=at)[0]
+                return desk.apply(case, event, by=by, at=at, **given)
+            except MissingArgument as missing:
+                value = sub_status if missing.argument == "sub_status" else assignee or SOMEBODY
+                if value is None or missing.argument in given:
+                    return None
+                given[missing.argument] = value
             except CasestateError:
-                self.counts.refused[before.state, cast("str", event), by or ""] += 1
-            if found.stay != before.stay:
-                stays.append(Stay(found.stay, found.state, found.entered_at))
-            found = attrs.evolve(found, history=(), clones=())  # nobody reads them here
-        return stays
+                return None
+
+
+def _moved(case: Case, to: str | None, at: datetime) -> Case:
+    """The case after a timer has fired, whenever that was: the past need not have gone by this policy."""
+    if to is None:
+        return case
+    status, _, sub_status = to.partition(".")
+    return attrs.evolve(
+        case,
+        status=status,
+        sub_status=sub_status or None,
+        entered_at=at,
+        stay=case.stay + 1,
+        previous=case.previous if status == case.status else case.state,
+        history=(),
+    )
 
 
 def nothing_read(counts: Counts) -> Problem:
@@ -697,11 +767,42 @@ def _kind(row: object) -> str:
     raise _Bad([Problem("", f"{message}, not {shown(given)}")])
 
 
-def _first_stay(case: Case) -> Stay:
-    """The stay that a case began with; the one that it is in, if it keeps no history."""
-    if not case.history or case.opened_at is None:
-        return Stay(case.stay, case.state, case.entered_at)
-    return Stay(1, case.history[0].from_state, case.opened_at)
+def _stays_of_case(case: Case) -> list[Stay]:
+    """The stays of which a case says when they began: the present one, and those that its history shows."""
+    stays: list[Stay] = []
+    if case.history:
+        first = case.history[0]
+        stayed = first.from_state == first.to_state
+        if (
+            stayed and first.stay == 2
+        ):  # entered once more, or already when another system handed the case over
+            stayed = case.entered_at != first.at if case.stay == 2 else case.opened_at is None
+        last = first.stay if stayed else first.stay - 1
+        if case.opened_at is not None and last == 1:
+            stays.append(Stay(1, first.from_state, case.opened_at))
+        for change in case.history:
+            if change.stay != last:
+                came_from = None if stays else change.from_state
+                stays.append(Stay(change.stay, change.to_state, change.at, came_from))
+            last = change.stay
+    if not stays or stays[-1].number != case.stay:
+        stays.append(Stay(case.stay, case.state, case.entered_at, None if stays else case.previous))
+    return stays
+
+
+def _whole(value: object) -> int | None:
+    """A whole number, of numpy as well, if it is one."""
+    if isinstance(value, bool | str):
+        return None
+    try:
+        return operator.index(cast("Any", value))
+    except TypeError:
+        return None
+
+
+def _is_absent(value: object) -> bool:
+    """Whether a cell is none, or the NaN that pandas makes of none."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 class Cells:
@@ -727,9 +828,10 @@ class Cells:
         value = self.fields.get(self.columns[name])
         if isinstance(value, str) and (text := str.__str__(value).strip()):
             return text
-        if isinstance(value, int) and not isinstance(value, bool):
-            return str(value)
-        if value is not None and not isinstance(value, str):
+        whole = None if isinstance(value, str) else _whole(value)
+        if whole is not None and abs(whole) < _BEYOND:
+            return str(whole)
+        if not isinstance(value, str) and not _is_absent(value):
             self.wrong(name, f"must be text, not {shown(value)}")
         elif needed:
             self.wrong(name, "is missing")
@@ -739,7 +841,7 @@ class Cells:
         value = self.fields.get(self.columns["at"])
         if isinstance(value, str):
             value = value.strip()
-        if value is None or value == "":
+        if _is_absent(value) or (isinstance(value, str) and not value):
             self.wrong("at", "is missing")
             return None
         try:
@@ -763,8 +865,9 @@ class Cells:
         if "order" not in self.columns:
             return 0
         value = self.fields.get(self.columns["order"])
-        if isinstance(value, int) and not isinstance(value, bool):
-            return value
+        whole = _whole(value)
+        if whole is not None and abs(whole) < _BEYOND:
+            return whole
         text = value.strip() if isinstance(value, str) else ""
         if not _WHOLE.fullmatch(text):
             self.wrong("order", f"must be a whole number, not {shown(value)}")

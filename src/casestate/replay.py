@@ -15,13 +15,14 @@ four digits are kept (less than a tenth of a percent is lost).
 from __future__ import annotations
 
 import math
+import operator
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 import attrs
 
@@ -426,12 +427,14 @@ def ask(policy: Policy, lengths: Lengths) -> tuple[Question, ...]:
 def _question(policy: Policy, timer: str, days: object, problems: list[Problem]) -> Question | None:
     path = f"timers.{key_text(timer)}.after"
     before = len(problems)
-    if timer not in policy.timers:
+    if not isinstance(timer, str) or timer not in policy.timers:
         hint = f"{nearest(timer, policy.timers)} (there are: {one_of(policy.timers)})"
         problems.append(Problem(f"timers.{key_text(timer)}", f"no timer of {policy.name}{hint}"))
         return None
     own = policy.timers[timer]
-    numbers = list(cast("Iterable[object]", days)) if isinstance(days, Iterable) else [days]
+    numbers = [_number(days)]
+    if isinstance(days, Iterable) and not isinstance(days, str | bytes):
+        numbers = [_number(number) for number in cast("Iterable[object]", days)]
     if not numbers:
         problems.append(Problem(path, "needs a number of days at least"))
     variants: list[Policy] = []
@@ -446,12 +449,20 @@ def _question(policy: Policy, timer: str, days: object, problems: list[Problem])
         try:
             after = Length(own.after.unit, number * 86_400 if own.after.unit == "elapsed" else number)
         except OverflowError:
-            problems.append(Problem(path, f"{number} days are longer than time is"))
+            problems.append(Problem(path, f"{shown(number)} days are longer than time is"))
             continue
         variant = attrs.evolve(policy, timers={**policy.timers, timer: attrs.evolve(own, after=after)})
         problems += _unwarned(variant, own.in_, f"{path}: {number} days")
         variants.append(variant)
     return Question(timer, chosen, variants) if len(problems) == before else None
+
+
+def _number(value: object) -> object:
+    """A number of days as Python's own, if it is a whole one of numpy."""
+    try:
+        return value if isinstance(value, bool) else operator.index(cast("Any", value))
+    except TypeError:
+        return value
 
 
 def _unwarned(variant: Policy, places: Iterable[str], path: str) -> Iterator[Problem]:
@@ -534,11 +545,13 @@ class WhatIfTally:
 
 
 def waits(policy: Policy, state: str) -> bool:
-    """Whether an open state waits for the customer: its ``waiting_on`` says so, or a timer closes it."""
+    """Whether an open state waits for the customer: ``waiting_on`` says so; without it, a closing timer."""
     if policy.is_closed(state):
         return False
-    closes = any(timer.kind == "close" for timer in policy.schedules[state])
-    return closes or policy.described(state).waiting_on == "customer"
+    waiting_on = policy.described(state).waiting_on
+    if waiting_on is not None:
+        return waiting_on == "customer"
+    return any(timer.kind == "close" for timer in policy.schedules[state])
 
 
 def has_work(policy: Policy, state: str) -> bool:
@@ -563,7 +576,6 @@ class Watch:
         self.horizon = horizon
         self.schedules = schedules(policy)
         self.work = {state: has_work(policy, state) for state in policy.states}
-        self.statuses = {state: state.partition(".")[0] for state in policy.states}
         self.tally = Tally(counts=counts, horizon=horizon, what_ifs=tuple(map(WhatIfTally, questions)))
         self.answers = [_Answer(tally, horizon) for tally in self.tally.what_ifs]
 
@@ -575,12 +587,13 @@ class Watch:
         tally.cases += 1
         tally.stays += len(stays)
         tally.beginnings[stays[0].state] += 1
-        closed = departed = previous = None
+        closed = departed = None
+        previous = _other_status(stays[0].came_from, stays[0].state)
         done: list[set[int]] = [set() for _ in self.answers]
         for index, (stay, later) in enumerate(zip(stays, self._work_after(stays), strict=True)):
             state, entered_at = stay.state, stay.entered_at
-            if index and self.statuses[stays[index - 1].state] != self.statuses[state]:
-                previous = stays[index - 1].state
+            if index:
+                previous = _other_status(stays[index - 1].state, state) or previous
             following = stays[index + 1] if index + 1 < len(stays) else None
             left_at = None if following is None else following.entered_at
             self._count_stay(stay, following, previous)
@@ -640,6 +653,11 @@ def outcome(left: bool, worked_on: bool) -> Outcome:  # noqa: FBT001 - two plain
     return "worked_on_again" if worked_on else "resolved"
 
 
+def _other_status(state: str | None, than: str) -> str | None:
+    """A state, if it is of another status than the other one is."""
+    return None if state is None or state.partition(".")[0] == than.partition(".")[0] else state
+
+
 _Offsets: TypeAlias = "tuple[list[timedelta], list[int], list[timedelta], list[tuple[int, str]]]"
 """When a length closes, in order, and which; when anything fires, in order, and of which length and kind."""
 
@@ -672,8 +690,8 @@ class _Answer:
         for length, kind in marks[: reached(firing, lasted)]:
             tally.kinds[length][kind] += 1
         end = reached(closing, lasted)
-        back = end if later is None else bisect_left(closing, later - WITHIN - entered_at)
-        watched = bisect_right(closing, self.horizon - WITHIN - entered_at)
+        back = end if later is None else bisect_left(closing, (later - entered_at) - WITHIN)
+        watched = bisect_right(closing, (self.horizon - entered_at) - WITHIN)
         for place, length in enumerate(closers[:end]):
             if length not in done:
                 done.add(length)
