@@ -1036,14 +1036,7 @@ def test_a_stay_that_another_system_began_begins_where_the_case_says(
     desk: Workflow, stay: int, opened_at: datetime | None
 ) -> None:
     began = MONDAY - 50 * DAY if stay == 1 and opened_at else MONDAY
-    case = Case(
-        id="1",
-        status="pending",
-        sub_status="customer_input",
-        entered_at=began,
-        stay=stay,
-        opened_at=opened_at,
-    )
+    case = case_in("pending.customer_input", began, id="1", stay=stay, opened_at=opened_at)
     expected = [Stay(stay, "pending.customer_input", began)]
     assert past([case], desk).stays == {"1": expected}
     noted = desk.apply(case, "note", by="agent", at=MONDAY + 20 * DAY)
