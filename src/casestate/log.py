@@ -870,7 +870,8 @@ class Cells:
             return whole
         text = value.strip() if isinstance(value, str) else ""
         if not _WHOLE.fullmatch(text):
-            self.wrong("order", f"must be a whole number, not {shown(value)}")
+            is_missing = value == "" or _is_absent(value)
+            self.wrong("order", "is missing" if is_missing else f"must be a whole number, not {shown(value)}")
             return 0
         return int(text)
 
