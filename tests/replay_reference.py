@@ -192,8 +192,10 @@ class Desk(Reference):
         table = self.statuses[status]
         if sub_status:
             table = table["sub_statuses"][sub_status]
-        closes = any(timer["to"] and self.is_closed(timer["to"]) for timer in self.timers[state])
-        return not (self.is_closed(state) or closes or table.get("waiting_on") == "customer")
+        waits = any(timer["to"] and self.is_closed(timer["to"]) for timer in self.timers[state])
+        if "waiting_on" in table:
+            waits = table["waiting_on"] == "customer"
+        return not (self.is_closed(state) or waits)
 
     def moved(self, past: Past, horizon: datetime) -> dict[str, datetime]:
         """By case, when a timer would first have moved it."""

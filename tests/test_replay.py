@@ -1073,17 +1073,37 @@ def test_a_reply_is_a_move_to_where_support_has_work(desk: Workflow, other: Work
     assert [found.state for found in summary.replies] == ["pending_customer", "resolved"]
 
 
-def test_a_state_waits_for_the_customer_where_the_policy_says_so() -> None:
+def test_a_state_waits_for_the_customer_where_the_policy_says_so_or_a_timer_closes_it() -> None:
     policy = load_policy(
         {
             "format": 1,
             "name": "desk",
             "initial": "asked",
-            "statuses": {"asked": {"waiting_on": "customer"}, "ours": {"waiting_on": "support"}},
+            "statuses": {
+                "asked": {"waiting_on": "customer"},
+                "ours": {"waiting_on": "support"},
+                "silent": {},
+                "idle": {},
+                "gone": {"closed": True, "waiting_on": "customer"},
+            },
+            "timers": {
+                "close": {"in": ["silent", "ours"], "after": {"days": 9}, "to": "gone"},
+                "age": {"in": "idle", "after": {"days": 9}, "to": "ours"},
+            },
         }
     )
-    (found,) = replay(log("0 asked", "1 ours"), Workflow(policy)).summary.replies
-    assert (found.state, found.replied) == ("asked", 1)
+    rows = [
+        row
+        for state in policy.states
+        for target in ("ours", "silent", "idle", "gone")
+        for row in log(f"0 {state}", f"1 {target}", case=f"{state} to {target}")
+    ]
+    found = replay(rows, Workflow(policy), restart="touch").summary.replies
+    # Those who came to where support has work: "ours", though a timer closes it, and "idle".
+    assert [(each.state, each.stays - 4, each.replied) for each in found] == [
+        ("asked", 0, 2),
+        ("silent", 5, 2),
+    ]
 
 
 @given(
