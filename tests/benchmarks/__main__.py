@@ -8,7 +8,7 @@ import sys
 from importlib import import_module
 
 
-PARTS = ("core", "import", "cli", "proof", "frames", "sql")
+PARTS = ("core", "import", "cli", "proof", "frames", "replay", "sql")
 
 
 def main() -> int:

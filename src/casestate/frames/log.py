@@ -32,7 +32,7 @@ from casestate.calendars import CELL
 from casestate.clock import FIRST, LAST, from_micros, instant, parse_instant, to_micros
 from casestate.errors import InstantError, LogError, NaiveLogTimeError, NaiveTimeError, Problem, shown
 from casestate.log import Cells, Counts, Reading, Restart, nothing_read
-from casestate.replay import WITHIN, Ending, Tally, WhatIfTally, ask, has_work, outcome, summarize
+from casestate.replay import STEPS, WITHIN, Ending, Tally, WhatIfTally, ask, has_work, outcome, summarize
 from casestate.schedule import Schedule, schedules
 from casestate.workflow import expect_workflow
 
@@ -77,8 +77,6 @@ _NONE: Final = -(1 << 63)
 """Stands for no instant where null has another meaning."""
 _SECOND: Final = 1_000_000
 _WITHIN: Final = WITHIN // timedelta(microseconds=1)
-_FOUR_DIGITS: Final = 10_000
-_MOST_DIGITS: Final = 12
 _WALL: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - a time on the wall
 _TICK: Final = timedelta(microseconds=1)
 _AROUND: Final = 3
@@ -303,7 +301,7 @@ class _Source:
         if self.engine.is_dask():
             return _of_dask(nw.to_native(self.found.select(wanted)))
         if self.engine.is_pyspark():
-            return _of_spark(nw.to_native(self.found.select(wanted)), self.columns["case"])
+            return of_spark(nw.to_native(self.found.select(wanted)), self.columns["case"])
         found: pl.DataFrame = self.found.select(wanted).collect(backend="polars").to_native()
         return [found]
 
@@ -326,7 +324,7 @@ def _of_dask(frame: Any) -> Iterator[pl.DataFrame]:  # noqa: ANN401 - an engine'
         yield pl.from_pandas(frame.partitions[number].compute())
 
 
-def _of_spark(frame: Any, case: str) -> Iterator[pl.DataFrame]:  # noqa: ANN401 - an engine's own frame
+def of_spark(frame: Any, case: str) -> Iterator[pl.DataFrame]:  # noqa: ANN401 - an engine's own frame
     quoted = case.replace("`", "``")
     parts = frame.count() // AT_ONCE + 1
     for number in range(parts):
@@ -756,7 +754,11 @@ class _Watch:
         self.names = pl.Series([timer.name for *_, timer in self.timers], dtype=pl.String)
         self.kinds = pl.Series([timer.kind for *_, timer in self.timers], dtype=pl.String)
         self.moving = [number for number, (*_, timer) in enumerate(self.timers) if timer.to is not None]
-        self.closing = [number for number, (*_, timer) in enumerate(self.timers) if timer.kind == "close"]
+        self.closing = [
+            number
+            for number, (state, *_, timer) in enumerate(self.timers)
+            if timer.kind == "close" and not policy.is_closed(self.states[state])
+        ]
         self.tally = self._tally()
         self.answers = [
             _Answer(number, question, numbers, to_micros(horizon))
@@ -775,6 +777,7 @@ class _Watch:
         stays = self._stays(self._in_order(rows.drop("case").with_columns(code=codes)))
         tally = self._tally()
         self._count_stays(stays, tally)
+        self.counts.ignored_cases += places.len() - tally.cases
         for answer in self.answers:
             answer.count(stays, tally)
         actions = self._actions(stays)
@@ -815,7 +818,6 @@ class _Watch:
         again = same["code"] & same["at"] & same["value"]
         for name in by:
             late = (pl.col(name) < pl.col(name).shift(1)) | (same[name] & late)
-            again &= same[name]
         found = rows.select(late=(same["code"] & late).sum(), again=again.sum())
         self.counts.out_of_order += found["late"].item()
         self.counts.duplicates += found["again"].item()
@@ -862,7 +864,14 @@ class _Watch:
             .then(before)
             .forward_fill()
         )
+        if self.touch:  # one may be followed by others of its own state alone
+            moves_on = pl.col("following") != pl.col("state")
+            told = pl.when(moves_on).then(statement=True).when("ends").then(statement=False)
+            goes_on = told.backward_fill()
+        else:
+            goes_on = ~pl.col("ends")
         return found.with_columns(
+            goes_on=goes_on,
             later=pl.when(after != _NONE).then(after),
             previous=previous,
             until=pl.col("left").fill_null(to_micros(self.horizon) + 1),
@@ -899,8 +908,9 @@ class _Watch:
 
     def _actions(self, stays: pl.DataFrame) -> pl.DataFrame:
         """The timers that would have fired, by case, stay and timer; these by number."""
-        columns = ("number", "code", "stay", "entered", "left", "following", "later", "until", "due")
-        stays = stays.select(*columns[1:-1], "state", number=pl.int_range(pl.len()))
+        of_stay = ("code", "stay", "entered", "left", "following", "goes_on", "later", "until")
+        columns = ("number", *of_stay, "due")
+        stays = stays.select(*of_stay, "state", number=pl.int_range(pl.len()))
         found: list[pl.DataFrame] = []
         for state, timers in groupby(enumerate(self.timers), key=lambda each: each[1][0]):
             here = stays.filter(pl.col("state") == state)
@@ -924,11 +934,9 @@ class _Watch:
         after = actions.join(departures.rename({"due": "departed"}), on="code")
         tally.beyond = after.select((pl.col("entered") > pl.col("departed")).sum()).item()
         closures = actions.filter(pl.col("timer").is_in(self.closing)).filter(is_first)
-        left, later = pl.col("following").is_not_null(), pl.col("later").is_not_null()
-        for timer, left_it, worked, count in (
-            closures.group_by("timer", left=left, worked=later).len().iter_rows()
-        ):
-            tally.closures[self.names[timer], outcome(left_it, worked)] += count
+        outcomes = closures.group_by("timer", "goes_on", worked_on=pl.col("later").is_not_null()).len()
+        for timer, goes_on, worked_on, count in outcomes.iter_rows():
+            tally.closures[self.names[timer], outcome(goes_on, worked_on)] += count
         return departures
 
     def _count_stays(self, stays: pl.DataFrame, tally: Tally) -> None:
@@ -938,11 +946,12 @@ class _Watch:
         for state, count in begun.value_counts().iter_rows():
             tally.beginnings[self.states[state]] += count
         size = len(self.states)
-        lasted = (pl.col("left").fill_null(to_micros(self.horizon)) - pl.col("entered")) // _SECOND
-        seconds = lasted.clip(0)
-        step = pl.lit(1)
-        for power in range(5, _MOST_DIGITS + 1):
-            step = pl.when(seconds >= 10 ** (power - 1)).then(pl.lit(10 ** (power - 4))).otherwise(step)
+        lasted = pl.col("left").fill_null(to_micros(self.horizon)) - pl.col("entered")
+        seconds = ((lasted + _SECOND - 1) // _SECOND).clip(0)
+        *steps, (_, step) = STEPS
+        per = pl.lit(step)
+        for below, step in reversed(steps):
+            per = pl.when(seconds < below).then(step).otherwise(per)
         following = pl.col("following")
         ending = (
             pl.when(following.is_null())
@@ -952,7 +961,7 @@ class _Watch:
             .otherwise(1)
         )
         keys = stays.select(
-            lasted=((seconds // step * step) * 3 + ending) * size + pl.col("state"),
+            lasted=(((seconds + per - 1) // per * per) * 3 + ending) * size + pl.col("state"),
             move=(pl.col("state") * size + following) * (size + 1) + pl.col("previous") + 1,
         )
         ended = (
@@ -968,7 +977,6 @@ class _Watch:
         *parts, counts = (column.to_list() for column in ended)
         tally.durations = Counter(dict(zip(zip(*parts, strict=True), counts, strict=True)))
         key: int
-        count: int
         for key, count in keys["move"].drop_nulls().value_counts().iter_rows():
             rest, previous = divmod(key, size + 1)
             source, target = divmod(rest, size)
@@ -1026,6 +1034,8 @@ class _Answer:
                     watched=due.closed_before(followed),
                 )
             )
+        if not found:
+            return
         # The lengths that have closed a case are the first few, so the most of them is kept in one number.
         base = pl.col("code").cast(pl.Int64) * (self.size + 1)
         done = (base + pl.col("reached")).cum_max().shift(1) - base
@@ -1145,19 +1155,17 @@ def _csv(path: Path) -> pl.LazyFrame:
     marks = _Marks(path)
     if marks.has_odd_lines:
         raise _refused("it has empty lines, or lines that end otherwise")
-    if not marks.quotes:
-        if marks.commas != marks.lines * (len(names) - 1):
-            raise _refused("it has rows that are too short or too long")
-        return found
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        if sum(cell.group().count(b'"') for cell in _QUOTED.finditer(data)) != marks.quotes:
-            raise _refused("it has quotes within cells")
-    if found.select(pl.last().null_count()).collect().item():
-        raise _refused("it may have rows that are too short")
+    if marks.quotes:
+        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            marks.without(cell.group() for cell in _QUOTED.finditer(data))
+    if marks.quotes:
+        raise _refused("it has quotes within cells")
+    if marks.commas != marks.lines * (len(names) - 1):
+        raise _refused("it has rows that are too short or too long")
     return found
 
 
-_READ: Final = 1 << 20
+READ: Final = 1 << 20
 """How many bytes are read at a time; the first of JSON Lines say which names and types there are."""
 _QUOTED: Final = re.compile(rb'(?:(?<=[,\n])|\A)"(?:[^"]|"")*"(?=[,\r\n]|\Z)')
 
@@ -1170,7 +1178,7 @@ class _Marks:
         self.has_odd_lines = False
         end = b"\n"
         with path.open("rb") as file:
-            while data := file.read(_READ):
+            while data := file.read(READ):
                 self.commas += data.count(b",")
                 self.quotes += data.count(b'"')
                 self.lines += data.count(b"\n")
@@ -1181,6 +1189,13 @@ class _Marks:
                 end = both[-2:]
         self.lines += not end.endswith(b"\n")
         self.has_odd_lines |= returns != ends
+
+    def without(self, cells: Iterable[bytes]) -> None:
+        """Leave out what stands in these cells."""
+        for cell in cells:
+            self.commas -= cell.count(b",")
+            self.quotes -= cell.count(b'"')
+            self.lines -= cell.count(b"\n")
 
 
 def _json_lines(path: Path) -> pl.LazyFrame:
@@ -1214,7 +1229,7 @@ def _json_lines(path: Path) -> pl.LazyFrame:
 
 def _json_rows(path: Path) -> Iterator[list[dict[str, Any]]]:
     with path.open("rb") as file:
-        while lines := file.readlines(_READ):
+        while lines := file.readlines(READ):
             yield [_json_object(line) for line in lines]
 
 
