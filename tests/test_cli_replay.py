@@ -736,6 +736,22 @@ def test_every_action_is_written_as_parquet(tmp_path: Path, way: str) -> None:
     assert pl.read_parquet(path).to_dicts() == [attrs.asdict(action) for action in found.actions]
 
 
+def test_a_disk_that_is_full_is_told_of_parquet_too(
+    log: Log, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if way == "by row":
+        return
+
+    def full(*_: object, **__: object) -> None:
+        raise pl.exceptions.ComputeError("parquet: No space left on device\nand more")
+
+    monkeypatch.setattr(pl.LazyFrame, "sink_parquet", full)
+    result = log.run(HEAD, *GOOD, options=("--actions", log.folder / "actions.parquet"))
+    assert log.said(result) == ["actions.parquet: cannot be written: parquet: No space left on device"]
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert sorted(path.name for path in log.folder.iterdir()) == ["log.csv", "map.toml"]
+
+
 # --- with the extra and without -----------------------------------------------------
 
 CELLS: Final = st.sampled_from(

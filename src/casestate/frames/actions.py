@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -39,7 +41,10 @@ def _text(instant: pl.Expr) -> pl.Expr:
 
 @contextmanager
 def parquet_actions(path: str) -> Generator[Callable[[pl.DataFrame | Sequence[PastAction]], None]]:
-    """Writes actions to a Parquet file, some at a time: to parts, which are joined at the end."""
+    """Writes actions to a Parquet file, some at a time: to parts, which are joined at the end.
+
+    Raises `OSError` where that cannot be.
+    """
     with TemporaryDirectory(prefix="casestate-") as folder:
         parts: list[Path] = []
 
@@ -48,10 +53,20 @@ def parquet_actions(path: str) -> Generator[Callable[[pl.DataFrame | Sequence[Pa
                 rows = [attrs.astuple(action) for action in actions]
                 actions = pl.DataFrame(rows, schema=_SCHEMA, orient="row")
             parts.append(Path(folder, f"{len(parts)}.parquet"))
-            actions.select(pl.col(name).cast(dtype) for name, dtype in _SCHEMA.items()).write_parquet(
-                parts[-1]
-            )
+            found = actions.select(pl.col(name).cast(dtype) for name, dtype in _SCHEMA.items())
+            with _writing():
+                found.write_parquet(parts[-1])
 
         yield add
         add([])  # one part there is
-        pl.scan_parquet(parts).sink_parquet(path)
+        with _writing():
+            pl.scan_parquet(parts).sink_parquet(path)
+
+
+@contextmanager
+def _writing() -> Generator[None]:
+    """A disk that is full is an `OSError` in Python, and not always one in Polars."""
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        raise OSError(errno.EIO, str(error).partition("\n")[0]) from None
