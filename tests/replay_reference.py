@@ -116,7 +116,7 @@ def read(
         stays = list(stays_of(told, mapping, states, past.counts, touch=touch))
         for (at, order, number, value), following in itertools.pairwise(told):
             past.counts["out of order"] += following[1:3] < (order, number)
-            past.counts["duplicates"] += (at, order, value) == (following[0], following[1], following[3])
+            past.counts["duplicates"] += (at, value) == (following[0], following[3])
         if stays:
             past.stays[case] = [
                 Stay(

@@ -119,6 +119,8 @@ class Counts:
     """Rows that could not be read."""
     ignored: int = 0
     """Rows that the map says to ignore."""
+    ignored_cases: int = 0
+    """Cases of which that was every row."""
     duplicates: int = 0
     """Rows that say what the row right before them says, at the same instant."""
     out_of_order: int = 0
@@ -301,9 +303,11 @@ class Reading:
         self.map = (
             mapping if isinstance(mapping, LogMap) else load_map(mapping) if mapping is not None else LogMap()
         )
-        timers = (timer.name for schedule in policy.schedules.values() for timer in schedule)
-        self.events = (*policy.events, OPEN, IGNORE, *dict.fromkeys(timers))
+        timers = dict.fromkeys(timer.name for schedule in policy.schedules.values() for timer in schedule)
+        self.events = (*policy.events, OPEN, IGNORE, *timers)
         """What an event of a log may mean; by the name of a timer, that it has fired."""
+        self.roles = tuple(dict.fromkeys((*policy.roles, *[SYSTEM] * bool(timers))))
+        """Who may have caused it; a timer has nobody else, even if the policy does not name that role."""
         problems = [*self._unknown_statuses(), *self._unknown_events()]
         if restart not in ("change", "touch"):
             problems.append(Problem("restart", f"must be 'change' or 'touch', not {shown(restart)}"))
@@ -333,7 +337,7 @@ class Reading:
 
     def _unknown_events(self) -> Iterator[Problem]:
         subs = dict.fromkeys(sub for status in self.policy.statuses.values() for sub in status.sub_statuses)
-        known = {"event": self.events, "by": self.policy.roles, "sub_status": tuple(subs)}
+        known = {"event": self.events, "by": self.roles, "sub_status": tuple(subs)}
         for value, meant in (self.map.events or {}).items():
             for name, names in known.items():
                 if name in meant and meant[name] not in names:
@@ -647,6 +651,7 @@ class _Reader:
             rows.sort()
             self.count_neighbours(rows)
             stays = find(case, rows)
+            counts.ignored_cases += not stays
             if stays:
                 self.stays[case] = stays
         return Past(counts, self.stays)
@@ -655,7 +660,7 @@ class _Reader:
         for before, row in pairwise(rows):
             if (row.order, row.number) < (before.order, before.number):
                 self.counts.out_of_order += 1
-            if (row.at, row.order, row.says) == (before.at, before.order, before.says):
+            if (row.at, row.says) == (before.at, before.says):
                 self.counts.duplicates += 1
 
     def stays_of_statuses(self, case: str, rows: Sequence[_Row]) -> list[Stay]:
@@ -884,8 +889,8 @@ class Cells:
         meant = {"event": value} if table is None else table.get(value or "", {})
         event = meant.get("event")
         by = meant.get("by", by)
-        if event not in (None, IGNORE, OPEN) and by not in self.reading.policy.roles:
-            known = self.reading.policy.roles
+        known = self.reading.roles
+        if event not in (None, IGNORE, OPEN) and by not in known:
             name = "by" if "by" in self.columns else "event"
             self.wrong(name, f"no role {shown(by)}{nearest(by, known)} (there are: {one_of(known)})")
         return event, by, meant.get("sub_status", sub_status), assignee
