@@ -8,8 +8,8 @@ An action fires if it is due before the stay ends; at the same instant the event
 without an end is watched to the horizon, inclusive. The timers of a stay fire one by
 one, each settled the moment it is due.
 
-What is counted in a `Tally` is small whatever the size of the log. Durations are counted in seconds, of which
-four digits are kept (less than a tenth of a percent is lost).
+What is counted in a `Tally` is small whatever the size of the log. For that, durations are rounded up by less
+than a tenth of a percent, in steps that divide a day: what took no longer than some days is still counted so.
 """
 
 from __future__ import annotations
@@ -77,7 +77,8 @@ OUTCOMES: Final[tuple[Outcome, ...]] = ("nothing_more", "worked_on_again", "reso
 QUANTILES: Final = (0.1, 0.25, 0.5, 0.75, 0.9)
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
-_DIGITS: Final = 4
+STEPS: Final = ((10_000, 1), (100_000, 10), (1_000_000, 100), (10_000_000, 600), (math.inf, 3_600))
+"""Up to how many seconds durations are rounded up to multiples of how many."""
 _TINY: Final = 1e-9
 """What a product of a share and a count may be too large by."""
 _SURE: Final = 1.959963984540054
@@ -235,7 +236,8 @@ class WhatIf:
 
     ``closed`` cases would have been closed in a state of this timer; ``followed`` of them can be seen for 30
     days after that, or until they came back; ``came_back`` of these were in a state in which support has
-    work within the 30 days. ``reminders`` and ``notifications`` are those of the same states.
+    work within the 30 days. ``reminders`` and ``notifications`` are those of the same states. Where the timer
+    would move the case before those in ``cut_off``, a policy with this length must do without them.
     """
 
     timer: str
@@ -246,6 +248,7 @@ class WhatIf:
     came_back: int
     reminders: int
     notifications: int
+    cut_off: tuple[str, ...]
 
 
 @attrs.frozen(kw_only=True)
@@ -253,8 +256,8 @@ class Summary:
     """What is to be said of a replay as a whole; every part of it is in the order of the policy.
 
     ``rows`` to ``skipped_times`` count what was read and what had to be done to it; `Counts` explains each.
-    ``counterfactual_cases`` would have been moved by a timer, and ``counterfactual_actions``
-    are of stays that began after that.
+    Of ``ignored_cases`` every row was ignored. ``counterfactual_cases`` would have been moved by a timer, and
+    ``counterfactual_actions`` are of stays that began after that.
     """
 
     policy: str
@@ -272,6 +275,7 @@ class Summary:
     repeated_times: int
     skipped_times: int
     cases: int
+    ignored_cases: int
     stays: int
     counterfactual_cases: int
     counterfactual_actions: int
@@ -399,17 +403,29 @@ class Question:
         self.timer = timer
         self.days = days
         self.lengths = [variant.timers[timer].after for variant in variants]
+        states = variants[0].matching(variants[0].timers[timer].in_)
+        self.closing = frozenset(state for state in states if not variants[0].is_closed(state))
+        """The states in which a closing timer closes a case: those in which it is not closed already."""
         self.schedules: dict[str, list[Schedule]] = {
-            state: [_until_moved(state, variant) for variant in variants]
-            for state in variants[0].matching(variants[0].timers[timer].in_)
+            state: [
+                Schedule(state, variant.schedules[state][: _last(variant, state)], variant.calendar)
+                for variant in variants
+            ]
+            for state in states
         }
+        self.cut_off = [
+            tuple(
+                timer.name for state in states for timer in variant.schedules[state][_last(variant, state) :]
+            )
+            for variant in variants
+        ]
+        """By length, the timers for which no case is there any more."""
 
 
-def _until_moved(state: str, policy: Policy) -> Schedule:
-    """The schedule of a state without what no case is there for any more."""
+def _last(policy: Policy, state: str) -> int:
+    """How many timers of a state there are until one moves the case away."""
     timers = policy.schedules[state]
-    last = next((number for number, timer in enumerate(timers, 1) if timer.to is not None), len(timers))
-    return Schedule(state, timers[:last], policy.calendar)
+    return next((number for number, timer in enumerate(timers, 1) if timer.to is not None), len(timers))
 
 
 def ask(policy: Policy, lengths: Lengths) -> tuple[Question, ...]:
@@ -541,6 +557,7 @@ class WhatIfTally:
                 came_back=self.came_back[number],
                 reminders=self.kinds[number]["remind"],
                 notifications=self.kinds[number]["notify"],
+                cut_off=question.cut_off[number],
             )
 
 
@@ -560,10 +577,10 @@ def has_work(policy: Policy, state: str) -> bool:
 
 
 def rounded(length: timedelta) -> int:
-    """A length of time in seconds, of which four digits are kept, the others being 0."""
-    seconds = max(length // _SECOND, 0)
-    step = 10 ** max(0, len(str(seconds)) - _DIGITS)
-    return cast("int", seconds - seconds % step)
+    """A length of time in seconds, rounded up as `STEPS` says; nothing is shorter than 0."""
+    seconds = max(-(-length // _SECOND), 0)
+    step = next(step for below, step in STEPS if seconds < below)
+    return -(-seconds // step) * step
 
 
 class Watch:
@@ -590,7 +607,7 @@ class Watch:
         closed = departed = None
         previous = _other_status(stays[0].came_from, stays[0].state)
         done: list[set[int]] = [set() for _ in self.answers]
-        for index, (stay, later) in enumerate(zip(stays, self._work_after(stays), strict=True)):
+        for index, (stay, (later, goes_on)) in enumerate(zip(stays, self._after(stays), strict=True)):
             state, entered_at = stay.state, stay.entered_at
             if index:
                 previous = _other_status(stays[index - 1].state, state) or previous
@@ -617,8 +634,8 @@ class Watch:
                 tally.beyond += departed is not None and entered_at > departed
                 if timer.to is not None and departed is None:
                     departed = due_at
-                if timer.kind == "close" and closed is None:
-                    closed = timer.name, outcome(following is not None, later is not None)
+                if timer.kind == "close" and closed is None and not self.policy.is_closed(state):
+                    closed = timer.name, outcome(goes_on, later is not None)
             for number, answer in enumerate(self.answers):
                 if state in answer.states:
                     answer.stay(stay, left_at, later, done[number])
@@ -627,14 +644,16 @@ class Watch:
             tally.closures[closed] += 1
         return departed
 
-    def _work_after(self, stays: Sequence[Stay]) -> list[datetime | None]:
-        """For each stay, when the next one begins in which support has work."""
-        found: list[datetime | None] = []
-        later = None
+    def _after(self, stays: Sequence[Stay]) -> list[tuple[datetime | None, bool]]:
+        """When after each stay one begins in which support has work, and whether one of another state does."""
+        found: list[tuple[datetime | None, bool]] = []
+        later, goes_on, following = None, False, stays[-1]
         for stay in reversed(stays):
-            found.append(later)
+            goes_on = goes_on or following.state != stay.state
+            found.append((later, goes_on))
             if self.work[stay.state]:
                 later = stay.entered_at
+            following = stay
         return found[::-1]
 
     def _count_stay(self, stay: Stay, following: Stay | None, previous: str | None) -> None:
@@ -646,9 +665,9 @@ class Watch:
         self.tally.moves[stay.state, following.state, previous] += 1
 
 
-def outcome(left: bool, worked_on: bool) -> Outcome:  # noqa: FBT001 - two plain facts
+def outcome(goes_on: bool, worked_on: bool) -> Outcome:  # noqa: FBT001 - two plain facts
     """What became of a case after it would have been closed."""
-    if not left:
+    if not goes_on:
         return "nothing_more"
     return "worked_on_again" if worked_on else "resolved"
 
@@ -675,7 +694,7 @@ class _Answer:
         self.horizon = horizon
         self.states = tally.question.schedules
         self.fixed = {
-            state: _offsets(variants, FIRST)
+            state: self._offsets(state, FIRST)
             for state, variants in self.states.items()
             if all(schedule.offsets is not None for schedule in variants)
         }
@@ -684,7 +703,7 @@ class _Answer:
         """Count a stay of a case that the lengths ``done`` have closed; add those that close it now."""
         entered_at, tally = stay.entered_at, self.tally
         fixed = self.fixed.get(stay.state)
-        closing, closers, firing, marks = fixed or _offsets(self.states[stay.state], entered_at)
+        closing, closers, firing, marks = fixed or self._offsets(stay.state, entered_at)
         lasted = (self.horizon if left_at is None else left_at) - entered_at
         reached = bisect_right if left_at is None else bisect_left
         for length, kind in marks[: reached(firing, lasted)]:
@@ -699,20 +718,20 @@ class _Answer:
                 tally.came_back[length] += place >= back
                 tally.followed[length] += place >= back or place < watched
 
-
-def _offsets(variants: Sequence[Schedule], entered_at: datetime) -> _Offsets:
-    fired = sorted(
-        (due_at - entered_at, length, timer.kind)
-        for length, schedule in enumerate(variants)
-        for timer, due_at in zip(schedule.timers, schedule.firings(entered_at), strict=False)
-    )
-    closed = [(after, length) for after, length, kind in fired if kind == "close"]
-    return (
-        [after for after, _ in closed],
-        [length for _, length in closed],
-        [after for after, *_ in fired],
-        [(length, kind) for _, length, kind in fired],
-    )
+    def _offsets(self, state: str, entered_at: datetime) -> _Offsets:
+        fired = sorted(
+            (due_at - entered_at, length, timer.kind)
+            for length, schedule in enumerate(self.states[state])
+            for timer, due_at in zip(schedule.timers, schedule.firings(entered_at), strict=False)
+        )
+        closes = "close" if state in self.tally.question.closing else None
+        closed = [(after, length) for after, length, kind in fired if kind == closes]
+        return (
+            [after for after, _ in closed],
+            [length for _, length in closed],
+            [after for after, *_ in fired],
+            [(length, kind) for _, length, kind in fired],
+        )
 
 
 # --- the summary --------------------------------------------------------------------
@@ -737,6 +756,7 @@ def summarize(workflow: Workflow, reading: Reading, tally: Tally) -> Summary:
         repeated_times=counts.repeated,
         skipped_times=counts.skipped,
         cases=tally.cases,
+        ignored_cases=counts.ignored_cases,
         stays=tally.stays,
         counterfactual_cases=tally.departed,
         counterfactual_actions=tally.beyond,

@@ -19,7 +19,7 @@ import re
 from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache, reduce
+from functools import lru_cache
 from itertools import groupby, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -1008,116 +1008,44 @@ class _Answer:
 
     def __init__(self, number: int, question: Question, states: Mapping[str, int], horizon: int) -> None:
         self.number = number
-        self.size = len(question.lengths)
         self.horizon = horizon
-        self.lengths = {states[state]: _Lengths(variants) for state, variants in question.schedules.items()}
-
-    def count(self, stays: pl.DataFrame, tally: Tally) -> None:
-        """Count the stays in states of the question's timer."""
-        found: list[pl.DataFrame] = []
-        mine = tally.what_ifs[self.number]
-        stays = stays.with_columns(number=pl.int_range(pl.len()))
-        for state, lengths in self.lengths.items():
-            here = stays.filter(pl.col("state") == state)
-            due = lengths.of(here["entered"])
-            due.count_before(here["until"], mine.kinds)
-            followed = pl.repeat(self.horizon - _WITHIN + 1, here.height, dtype=pl.Int64, eager=True)
-            found.append(
-                here.select(
-                    "number",
-                    "code",
-                    reached=due.closed_before(here["until"]),
-                    # A case that has no more work never comes back.
-                    back=pl.when(pl.col("later").is_null())
-                    .then(self.size)
-                    .otherwise(due.closed_before((here["later"] - _WITHIN).fill_null(0))),
-                    watched=due.closed_before(followed),
-                )
-            )
-        if not found:
-            return
-        # The lengths that have closed a case are the first few, so the most of them is kept in one number.
-        base = pl.col("code").cast(pl.Int64) * (self.size + 1)
-        done = (base + pl.col("reached")).cum_max().shift(1) - base
-        closed = (
-            pl.concat(found)
-            .sort("number")
-            .select(
-                "reached",
-                done=done.fill_null(0).clip(0),
-                back="back",
-                watched="watched",
-            )
-            .filter(pl.col("reached") > pl.col("done"))
-            .group_by("done", "reached", "back", "watched")
-            .len()
-        )
-        for done_, reached, back, watched, count in closed.select(
-            "done", "reached", "back", "watched", "len"
-        ).iter_rows():
-            for length in range(done_, reached):
-                mine.closed[length] += count
-                mine.came_back[length] += count * (length >= back)
-                mine.followed[length] += count * (length >= back or length < watched)
-
-
-class _Lengths:
-    """The schedules of one state under several lengths of a timer, for the entries of one part."""
-
-    def __init__(self, variants: Sequence[Schedule]) -> None:
         self.timers = [
-            (length, timer.kind, index, firings)
+            (
+                states[state],
+                length,
+                index,
+                timer.kind,
+                timer.kind == "close" and state in question.closing,
+                firings,
+            )
+            for state, variants in question.schedules.items()
             for length, schedule in enumerate(variants)
             for firings in [_Firings(schedule)]
             for index, timer in enumerate(schedule.timers)
         ]
-        self.is_fixed = all(schedule.offsets is not None for schedule in variants)
 
-    def of(self, entered: pl.Series) -> _Due:
-        """When everything fires; where no calendar decides it is enough to know that of one entry."""
-        entries = pl.Series([0], dtype=pl.Int64) if self.is_fixed else entered
-        due = [(length, kind, firings.of(index, entries)) for length, kind, index, firings in self.timers]
-        return _Offsets(entered, due) if self.is_fixed else _Due(entered, due)
-
-
-class _Due:
-    """When everything fires after each entry, by length and kind."""
-
-    def __init__(self, entered: pl.Series, due: Sequence[tuple[int, str, pl.Series]]) -> None:
-        self.entered = entered
-        self.due = due
-
-    def closed_before(self, limits: pl.Series) -> pl.Series:
-        """How many lengths, they are the first few, have closed a case before each entry's limit."""
-        closing = [(due < limits).fill_null(value=False) for _, kind, due in self.due if kind == "close"]
-        nobody = pl.zeros(limits.len(), pl.Int64, eager=True)
-        return reduce(lambda found, closed: found + closed.cast(pl.Int64), closing, nobody)
-
-    def count_before(self, limits: pl.Series, kinds: Sequence[Counter[str]]) -> None:
-        """Count what fires before each entry's limit."""
-        for length, kind, due in self.due:
-            kinds[length][kind] += int((due < limits).sum())
-
-
-class _Offsets(_Due):
-    """The same where everything fires a fixed time after the entry: these times in order, looked up."""
-
-    def __init__(self, entered: pl.Series, due: Sequence[tuple[int, str, pl.Series]]) -> None:
-        super().__init__(entered, due)
-        known = [(offset, length, kind) for length, kind, (offset,) in due if offset is not None]
-        self.closing = pl.Series([offset for offset, _, kind in known if kind == "close"], dtype=pl.Int64)
-        self.fired = sorted(known)
-
-    def closed_before(self, limits: pl.Series) -> pl.Series:
-        return self.closing.search_sorted(limits - self.entered, side="left").cast(pl.Int64)
-
-    def count_before(self, limits: pl.Series, kinds: Sequence[Counter[str]]) -> None:
-        offsets = pl.Series([offset for offset, *_ in self.fired], dtype=pl.Int64)
-        for reached, count in (
-            offsets.search_sorted(limits - self.entered, side="left").value_counts().iter_rows()
-        ):
-            for _, length, kind in self.fired[:reached]:
-                kinds[length][kind] += count
+    def count(self, stays: pl.DataFrame, tally: Tally) -> None:
+        """Count the stays in states of the question's timer."""
+        mine = tally.what_ifs[self.number]
+        stays = stays.select("code", "state", "entered", "until", "later", number=pl.int_range(pl.len()))
+        closed: dict[int, list[pl.DataFrame]] = {}
+        for state, timers in groupby(self.timers, key=lambda each: each[0]):
+            here = stays.filter(pl.col("state") == state)
+            for _, length, index, kind, closes, firings in timers:
+                fired = here.with_columns(due=firings.of(index, here["entered"])).filter(
+                    pl.col("due") < pl.col("until")
+                )
+                mine.kinds[length][kind] += fired.height
+                if closes:
+                    closed.setdefault(length, []).append(fired)
+        for length, parts in closed.items():
+            found = pl.concat(parts).sort("number").filter(pl.col("code").is_first_distinct())
+            back = (pl.col("later") - _WITHIN <= pl.col("due")).fill_null(value=False)
+            seen = back | (pl.col("due") <= self.horizon - _WITHIN)
+            came_back, followed = found.select(back.sum(), seen.sum().alias("seen")).row(0)
+            mine.closed[length] += found.height
+            mine.came_back[length] += came_back
+            mine.followed[length] += followed
 
 
 # --- files ------------------------------------------------------------------------
