@@ -600,6 +600,21 @@ def test_a_log_that_is_not_there_is_told() -> None:
 # --- how much is shown ---------------------------------------------------------------
 
 
+def test_what_a_length_leaves_no_time_for_is_told(log: Log) -> None:
+    printed = log.run(HEAD, *GOOD, options=("--what-if", "close_pending=3,5,7,28")).stdout
+    assert (
+        "\nUp to 5 days, close_pending moves a case before remind_customer: the policy must do without.\n"
+    ) in printed
+    assert printed.count("must do without") == 1
+
+
+def test_cases_of_which_nothing_is_left_are_counted(log: Log) -> None:
+    log.map.write_text(tomli_w.dumps({"columns": COLUMNS, "statuses": {**STATUSES, "Spam": "ignore"}}))
+    printed = log.run(HEAD, *GOOD, "S,2026-01-01T00:00:00Z,Spam").stdout
+    assert "\ncases                                                        2\n" in printed
+    assert "\ncases all of whose rows are ignored                          1\n" in printed
+
+
 def test_of_many_moves_that_are_not_allowed_the_most_frequent_are_shown(tmp_path: Path) -> None:
     states = [state for state in policies.SUB_STATUS.states if state != "closed"]
     rows = [

@@ -34,7 +34,7 @@ from casestate import drawing, render
 from casestate.case import Action, Case
 from casestate.clock import format_instant, parse_instant, utc_now
 from casestate.compare import compare
-from casestate.errors import InstantError, LogError, NaiveTimeError, PolicyError
+from casestate.errors import InstantError, LogError, NaiveTimeError, PolicyError, one_of
 from casestate.loading import load_policy
 from casestate.log import LogMap, Reading, load_map
 from casestate.replay import OUTCOMES, ask
@@ -834,7 +834,7 @@ def _parts(summary: Summary) -> Iterator[_Part]:
     )
     yield _closed(summary)
     for timer, answers in groupby(summary.what_ifs, lambda each: each.timer):
-        yield _other_lengths(timer, answers)
+        yield _other_lengths(timer, tuple(answers))
     yield _moves(summary.moves)
     if summary.refusals:
         yield _Part(
@@ -871,6 +871,7 @@ def _what_was_read(summary: Summary) -> _Part:
         ("of them in an hour that comes twice, read as its first pass", summary.repeated_times, False),
         ("of them at a time that is skipped, read as the end of the gap", summary.skipped_times, False),
         ("cases", summary.cases, True),
+        ("cases all of whose rows are ignored", summary.ignored_cases, False),
         *(
             (f"cases first seen in {begun.state}: not allowed", begun.cases, False)
             for begun in summary.beginnings
@@ -935,7 +936,8 @@ def _counted(count: int, noun: str) -> str:
     return f"{count:,} {noun}{'s' * (count != 1)}"
 
 
-def _other_lengths(timer: str, answers: Iterable[WhatIf]) -> _Part:
+def _other_lengths(timer: str, answers: Sequence[WhatIf]) -> _Part:
+    cut_off = {answer.cut_off: answer.length for answer in answers if answer.cut_off}
     return _Part(
         f"What other lengths of {timer} would have done",
         ("length", "closed", "seen for 30 d", "came back", "share", "reminders", "notifications"),
@@ -951,7 +953,13 @@ def _other_lengths(timer: str, answers: Iterable[WhatIf]) -> _Part:
             )
             for each in answers
         ],
-        ["Came back: support had work within 30 days, of those that can be seen so long."],
+        [
+            "Came back: support had work within 30 days, of those that can be seen so long.",
+            *(
+                f"Up to {length}, {timer} moves a case before {one_of(names)}: the policy must do without."
+                for names, length in cut_off.items()
+            ),
+        ],
     )
 
 
