@@ -53,3 +53,15 @@ def check_with_scipy(found: ReplyCurve, durations: Mapping[tuple[Any, int], int]
             assert (point.low, point.high) == (0.0, 1.0)
         assert point.low <= point.share <= point.high
         assert point.waiting == sum(each >= point.after / SECOND for each in times)
+
+
+def rough(length: timedelta) -> int:
+    """The seconds of a length as a tally has them: rounded up by less than a thousandth, from 10,000 on."""
+    seconds = -(-length // SECOND)
+    step = 1
+    for below, coarser in ((10_000, 10), (100_000, 100), (1_000_000, 600), (10_000_000, 3_600)):
+        if seconds >= below:
+            step = coarser
+    while seconds % step:
+        seconds += 1
+    return seconds

@@ -209,7 +209,13 @@ class Desk(Reference):
         """By timer and what became of them later, the cases that it would have been the first to close."""
         found: Counter[tuple[str, str]] = Counter()
         for stays in past.stays.values():
-            acts = [act for stay in stays for act in self.fired(stay, horizon) if act.kind == "close"]
+            acts = [
+                act
+                for stay in stays
+                if not self.is_closed(stay.state)  # what is closed already is not closed once more
+                for act in self.fired(stay, horizon)
+                if act.kind == "close"
+            ]
             if not acts:
                 continue
             after = stays[acts[0].stay :]
@@ -237,7 +243,7 @@ def what_if(
                 continue
             for act in desk.fired(stay, horizon):
                 kinds[act.kind] += 1
-                if act.kind == "close":
+                if act.kind == "close" and not desk.is_closed(stay.state):
                     closings.append(act)
                 if act.kind in ("close", "move"):
                     break  # the case is gone, whatever stands below

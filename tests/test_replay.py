@@ -49,7 +49,7 @@ from casestate.replay import (
     what_if,
 )
 from casestate.schedule import schedules
-from curves import check_with_scipy
+from curves import check_with_scipy, rough
 
 
 if TYPE_CHECKING:
@@ -416,14 +416,9 @@ def test_time_in_state_is_told_by_quantiles_of_the_stays_that_ended(desk: Workfl
         state="new",
         ended=10,
         still=0,
-        quantiles={0.1: rough(1), 0.25: rough(3), 0.5: rough(5), 0.75: rough(8), 0.9: rough(9)},
+        quantiles={0.1: 1 * DAY, 0.25: 3 * DAY, 0.5: 5 * DAY, 0.75: 8 * DAY, 0.9: 9 * DAY},
     )
     assert in_progress == TimeInState(state="in_progress", ended=0, still=10, quantiles={})
-
-
-def rough(days: float) -> timedelta:
-    """So many days in seconds, with four digits."""
-    return timedelta(seconds=int(float(f"{int(days * 86_400):.3e}")) if days else 0)
 
 
 @given(seconds=st.lists(st.integers(0, 10**9), min_size=1, max_size=40))
@@ -438,7 +433,7 @@ def test_quantiles_are_those_of_a_sorted_list(seconds: list[int]) -> None:
         )
     ]
     new = replay(rows, desk).summary.times[0]
-    ordered = sorted(int(str(each)[:4].ljust(len(str(each)), "0")) for each in seconds)
+    ordered = sorted(rough(timedelta(seconds=each)) for each in seconds)
     tenths = {0.1: (1, 10), 0.25: (1, 4), 0.5: (1, 2), 0.75: (3, 4), 0.9: (9, 10)}
     assert new.ended == len(seconds)
     assert new.quantiles == {
@@ -454,16 +449,26 @@ def test_quantiles_are_those_of_a_sorted_list(seconds: list[int]) -> None:
     ("length", "seconds"),
     [
         (timedelta(0), 0),
-        (timedelta(microseconds=999_999), 0),
+        (TICK, 1),
         (timedelta(seconds=9_999), 9_999),
-        (timedelta(seconds=10_009), 10_000),
-        (timedelta(seconds=10_010), 10_010),
-        (timedelta(seconds=123_456_789), 123_400_000),
+        (timedelta(seconds=9_999) + TICK, 10_000),
+        (timedelta(seconds=10_001), 10_010),
+        (timedelta(seconds=100_001), 100_100),
+        (timedelta(seconds=1_000_001), 1_000_200),
+        (timedelta(seconds=10_000_001), 10_000_800),
+        (timedelta(days=400), 400 * 86_400),
         (timedelta(days=-3), 0),
     ],
 )
-def test_durations_keep_four_digits(length: timedelta, seconds: int) -> None:
+def test_durations_are_rounded_up(length: timedelta, seconds: int) -> None:
     assert rounded(length) == seconds
+
+
+@given(micros=st.integers(0, 10**17))
+def test_durations_are_rounded_up_by_less_than_a_thousandth(micros: int) -> None:
+    length = micros * TICK
+    assert rounded(length) == rough(length)
+    assert length <= timedelta(seconds=rounded(length)) <= max(length * 1.001, length + timedelta(seconds=1))
 
 
 # --- the summary ---------------------------------------------------------------------------
@@ -544,7 +549,7 @@ def test_a_summary_says_how_the_log_was_read(desk: Workflow) -> None:
             "ended": 2,
             "still": 0,
             "quantiles": dict.fromkeys(("0.1", "0.25", "0.5"), 3_600)
-            | dict.fromkeys(("0.75", "0.9"), 2_300_000),
+            | dict.fromkeys(("0.75", "0.9"), 2_300_400),
         },
         {
             "state": "in_progress",
@@ -752,6 +757,7 @@ def test_other_lengths_close_other_cases_and_the_curve_says_how_many_come_back(d
             came_back=1,
             reminders=3,
             notifications=0,
+            cut_off=(),
         ),
         WhatIf(
             timer="close_pending",
@@ -762,6 +768,7 @@ def test_other_lengths_close_other_cases_and_the_curve_says_how_many_come_back(d
             came_back=1,
             reminders=3,
             notifications=0,
+            cut_off=(),
         ),
         WhatIf(
             timer="close_pending",
@@ -772,6 +779,7 @@ def test_other_lengths_close_other_cases_and_the_curve_says_how_many_come_back(d
             came_back=1,
             reminders=3,
             notifications=0,
+            cut_off=(),
         ),
         WhatIf(
             timer="close_pending",
@@ -782,6 +790,7 @@ def test_other_lengths_close_other_cases_and_the_curve_says_how_many_come_back(d
             came_back=0,
             reminders=3,
             notifications=0,
+            cut_off=(),
         ),
         WhatIf(
             timer="close_pending",
@@ -792,6 +801,7 @@ def test_other_lengths_close_other_cases_and_the_curve_says_how_many_come_back(d
             came_back=0,
             reminders=3,
             notifications=0,
+            cut_off=(),
         ),
     )
 
@@ -840,6 +850,8 @@ def test_a_length_stands_for_itself_whatever_others_are_asked_about(warned: Work
     assert closed(7, 21, 27, 29) == [1, 1, 0, 1]
     assert [*closed(7), *closed(21), *closed(27), *closed(29)] == [1, 1, 0, 1]
     assert [each.reminders for each in what_if(rows, warned, timer="remind", days=[27, 29])] == [1, 0]
+    found = what_if(rows, warned, timer="remind", days=[7, 29])
+    assert [each.cut_off for each in found] == [(), ("remind",)]
 
 
 def test_the_length_of_a_question_is_of_the_kind_of_the_timer(other: Workflow) -> None:
@@ -929,7 +941,10 @@ def test_the_own_length_of_a_timer_closes_what_the_replay_closes_in_its_states(d
         for act in replay(rows, Workflow(policy), mapping=mapping).actions
         if states[act.case_id, act.stay] in here
     ]
-    assert found.closed == len({act.case_id for act in acts if act.kind == "close"})
+    closings = [act for act in acts if act.kind == "close"]
+    assert found.closed == len(
+        {act.case_id for act in closings if not policy.is_closed(states[act.case_id, act.stay])}
+    )
     assert found.reminders == sum(act.kind == "remind" for act in acts)
     assert found.notifications == sum(act.kind == "notify" for act in acts)
 
@@ -1062,7 +1077,7 @@ def test_a_reply_is_a_move_to_where_support_has_work(desk: Workflow, other: Work
     ]
     (pending, awaiting) = replay(rows, desk).summary.replies
     assert (pending.state, pending.stays, pending.replied) == (state, 4, 1)
-    assert [(point.after, point.share, point.waiting) for point in pending.points] == [(rough(3), 0.25, 4)]
+    assert [(point.after, point.share, point.waiting) for point in pending.points] == [(3 * DAY, 0.25, 4)]
     assert (awaiting.state, awaiting.stays, awaiting.replied, awaiting.points) == (
         "awaiting_customer_confirmation",
         1,

@@ -20,7 +20,7 @@ import pytest
 
 from casestate import Workflow, load_policy
 from casestate.replay import Closures, PastAction, Replay, replay, what_if
-from curves import check_with_scipy
+from curves import check_with_scipy, rough
 from real_log import (
     BEGINNINGS,
     IGNORED,
@@ -343,11 +343,9 @@ def test_how_soon_a_reply_comes_is_what_scipy_says_of_the_same_stays(
     durations: dict[str, Counter[tuple[str, int]]] = {}
     for told in log.values():
         for stay in past_of(told, policy):
-            seconds = int(((stay.end or LAST) - stay.begin).total_seconds())
-            written = str(seconds)
             ending = "still" if stay.to is None else "replied" if is_work(stay.to) else "left"
-            rough = int(written[:4].ljust(len(written), "0"))
-            durations.setdefault(stay.state, Counter())[ending, rough] += 1
+            lasted = rough((stay.end or LAST) - stay.begin)
+            durations.setdefault(stay.state, Counter())[ending, lasted] += 1
     replies = found[policy].summary.replies
     assert {each.state: (each.stays, each.replied) for each in replies} == REPLIED[policy]
     for curve in replies:
