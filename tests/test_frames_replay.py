@@ -264,7 +264,7 @@ def test_spark_tells_the_same() -> None:
     )
     try:
 
-        @settings(max_examples=10)
+        @settings(max_examples=5)
         @given(pasts())
         def tells_the_same(past: Past) -> None:
             with few_at_once():
@@ -383,6 +383,15 @@ def test_instants_beyond_time_are_bad_rows(policy: Policy, unit: Any, zone: str 
 def test_a_time_on_a_wall_that_is_before_time_is_a_bad_row(policy: Policy) -> None:
     rows = [{"case": "A", "at": datetime(1, 1, 1), "status": "new"}]  # noqa: DTZ001 - on a wall
     assert_same(rows, frame_of(rows), policy, zone="Asia/Tokyo")
+
+
+def test_parts_that_are_empty_are_no_trouble(policy: Policy) -> None:
+    rows = [{**row, "order": number} for number, row in enumerate(LOG)]
+    frame = frame_of(rows)
+    ducks = Ducks()
+    with ducks.connection, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frames_log, "_of_duckdb", lambda _: [frame.clear(), frame, frame.clear()])
+        assert_same(rows, ducks(frame), policy)
 
 
 # --- what a frame may not be ----------------------------------------------------
@@ -635,8 +644,9 @@ def assert_read_alike(text: str) -> None:
         (b"a,a\n1,2\n", "its header is not one line of different names"),
         (b"a, b\n1,2\n", "its header is not one line of different names"),
         (b'"a\nb",c\n1,2\n', "its header is not one line of different names"),
-        (b"a,b\n1,2\n\n", "it has empty lines"),
-        (b"a,b\n1,2\r", "it has empty lines, or lines that end otherwise"),
+        (b"a,b\n1,2\n\n", "it has rows that are too short or too long"),
+        (b"a,b\n1,2\r", "it has one column, or lines that end otherwise"),
+        (b"a\n1\n", "it has one column, or lines that end otherwise"),
         (b"a,b\n1\n", "it has rows that are too short or too long"),
         (b'a,b\n1,"2"\n3\n', "it has rows that are too short or too long"),
         (b'a,b\nx"y",2\n', "it has quotes within cells"),

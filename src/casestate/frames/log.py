@@ -66,7 +66,7 @@ _Value: TypeAlias = "tuple[str, str | None]"
 
 AT_ONCE = 2_000_000
 """How many rows are kept in memory."""
-BATCH = 250_000
+BATCH = 1_000_000
 """How many rows are read at a time where there are more."""
 PARTS = 64
 """Into how many parts these are dealt out."""
@@ -431,7 +431,7 @@ class _Reader:
             value = statuses[status], subs[own_sub] if own_sub < len(subs) else None
             own[code] = self.values.setdefault(value, len(self.values))
             self.counts.values[value] += count
-        values = pairs.replace_strict(list(own), list(own.values()), return_dtype=pl.UInt32)
+        values = pairs.replace_strict(list(own), list(own.values()), return_dtype=pl.UInt32).cast(pl.UInt32)
         return found.drop("status", "sub", "wall", strict=False).with_columns(value=values)
 
     def checked(self) -> Counts:
@@ -462,7 +462,7 @@ class _Rows:
             self._deal()
 
     def _deal(self) -> None:
-        rows = pl.concat(self.batches).with_columns(part=pl.col("case").hash(0) % PARTS)
+        rows = _joined(self.batches).with_columns(part=pl.col("case").hash(0) % PARTS)
         self.batches, self.height = [], 0
         for (part,), own in rows.partition_by("part", as_dict=True, include_key=False).items():
             own.write_ipc(self.folder / f"{part}.{self.dealt:06}", compression="lz4")
@@ -471,14 +471,19 @@ class _Rows:
     def parts(self) -> Iterator[pl.DataFrame]:
         """All rows of some cases, in the order of the log; then those of others."""
         if not self.dealt:
-            yield pl.concat(self.batches)
+            yield _joined(self.batches)
             return
         if self.batches:
             self._deal()
         for part in range(PARTS):
             files = sorted(self.folder.glob(f"{part}.*"))
             if files:
-                yield pl.concat([pl.read_ipc(file) for file in files])
+                yield _joined([pl.read_ipc(file) for file in files])
+
+
+def _joined(batches: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """All rows; whole numbers may be of several sizes."""
+    return pl.concat(batches, how="vertical_relaxed")
 
 
 def _text(cells: pl.Series, column: str) -> pl.Series:
@@ -881,27 +886,26 @@ class _Watch:
         """What each row means in its case: as long as the case has been in no other state, or later."""
         if self.plain:
             return rows.with_columns(state="first")
-        rows = rows.with_columns(number=pl.int_range(pl.len()))
-        is_first = pl.col("code").ne_missing(pl.col("code").shift(1))
-        begun = rows.filter(pl.col("first").is_not_null()).filter(is_first)
-        rows = rows.join(
-            begun.select("code", only="first", begun="number"), on="code", how="left", maintain_order="left"
+        new = pl.col("code").ne_missing(pl.col("code").shift(1))
+        is_read = pl.col("first").is_not_null()
+        # -1 until the case is in any state, then that state.
+        only = (
+            pl.when(is_read & _is_first(is_read, new)).then("first").when(new).then(pl.lit(-1)).forward_fill()
         )
-        moves = (
-            (pl.col("number") > pl.col("begun"))
-            & pl.col("first").ne_missing(pl.col("only"))
-            & (pl.col("later") != pl.col("only"))
+        rows = rows.with_columns(new=new, only=only)
+        is_same = pl.col("first").eq_missing(pl.col("only"))
+        moves = ((pl.col("only") >= 0) & ~is_same & (pl.col("later") != pl.col("only"))).fill_null(
+            value=False
         )
-        moved = rows.filter(moves).filter(is_first)
-        rows = rows.join(moved.select("code", moved="number"), on="code", how="left", maintain_order="left")
-        return rows.with_columns(
-            state=pl.when(pl.col("number") > pl.col("moved"))
-            .then("later")
-            .when(pl.col("number") < pl.col("begun"))
+        rows = rows.with_columns(moves=moves)
+        return rows.select(
+            "code",
+            "at",
+            state=pl.when(pl.col("only") < 0)
             .then(None)
-            .when(pl.col("first").eq_missing(pl.col("only")))
+            .when(is_same & _is_first(pl.col("moves"), pl.col("new")))
             .then("first")
-            .otherwise("later")
+            .otherwise("later"),
         )
 
     # --- what would have been done ---
@@ -982,6 +986,12 @@ class _Watch:
             source, target = divmod(rest, size)
             states = self.states[source], self.states[target]
             tally.moves[*states, self.states[previous - 1] if previous else None] += count
+
+
+def _is_first(happens: pl.Expr, new: pl.Expr) -> pl.Expr:
+    """Whether it has not happened in an earlier row of the case; ``new`` is the first row of each."""
+    before = happens.cast(pl.Int64).cum_sum() - happens.cast(pl.Int64)
+    return before == pl.when(new).then(before).forward_fill()
 
 
 class _Firings:
@@ -1081,8 +1091,8 @@ def _csv(path: Path) -> pl.LazyFrame:
     if header != names or names != [name.strip() for name in names]:
         raise _refused("its header is not one line of different names")
     marks = _Marks(path)
-    if marks.has_odd_lines:
-        raise _refused("it has empty lines, or lines that end otherwise")
+    if len(names) == 1 or marks.has_odd_ends:
+        raise _refused("it has one column, or lines that end otherwise")
     if marks.quotes:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
             marks.without(cell.group() for cell in _QUOTED.finditer(data))
@@ -1103,20 +1113,18 @@ class _Marks:
 
     def __init__(self, path: Path) -> None:
         self.commas = self.quotes = self.lines = returns = ends = 0
-        self.has_odd_lines = False
-        end = b"\n"
+        end = b""
         with path.open("rb") as file:
             while data := file.read(READ):
                 self.commas += data.count(b",")
                 self.quotes += data.count(b'"')
                 self.lines += data.count(b"\n")
-                returns += data.count(b"\r")
-                both = end + data  # an end of line may be cut
-                self.has_odd_lines |= b"\n\n" in both or b"\n\r\n" in both
-                ends += both.count(b"\r\n") - end.count(b"\r\n")
-                end = both[-2:]
-        self.lines += not end.endswith(b"\n")
-        self.has_odd_lines |= returns != ends
+                if end == b"\r" or b"\r" in data:
+                    returns += data.count(b"\r")
+                    ends += (end + data).count(b"\r\n")  # one may be cut
+                end = data[-1:]
+        self.lines += end != b"\n"
+        self.has_odd_ends = returns != ends
 
     def without(self, cells: Iterable[bytes]) -> None:
         """Leave out what stands in these cells."""
