@@ -25,7 +25,7 @@ import replay_reference as naive
 from builders import DAY, MONDAY, case_in
 from casestate import Case, LogError, NaiveTimeError, Workflow, load_policy, testing
 from casestate.errors import NaiveLogTimeError
-from casestate.log import LogMap, Past, Reading, Stay, load_map, read
+from casestate.log import Cells, LogMap, Past, Reading, Stay, load_map, read
 
 
 if TYPE_CHECKING:
@@ -599,6 +599,12 @@ def test_a_local_time_before_time_begins_is_a_bad_row(desk: Workflow) -> None:
 def test_an_empty_log_is_said_to_be_empty(desk: Workflow) -> None:
     assert problems([], desk) == ["has no rows: there is nothing to replay"]
     assert problems(iter(()), desk, {"statuses": {}}) == ["has no rows: there is nothing to replay"]
+
+
+def test_a_cell_of_a_column_that_is_not_there_is_none(desk: Workflow) -> None:
+    cells = Cells({"case": "1"}, {"case": "case"}, Reading(desk.policy))
+    assert (cells.text("case"), cells.text("sub_status", needed=False), cells.order()) == ("1", None, 0)
+    assert cells.problems == []
 
 
 def test_a_log_of_which_no_row_can_be_read_is_said_to_be_that(desk: Workflow) -> None:
