@@ -21,13 +21,13 @@ from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from itertools import accumulate
+from itertools import accumulate, takewhile
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 import attrs
 
 from casestate.calendars import Length
-from casestate.clock import FIRST, format_instant, instant
+from casestate.clock import FIRST, LAST, format_instant, instant
 from casestate.errors import LogError, PolicyError, Problem, key_text, nearest, one_of, shown
 from casestate.log import Counts, LogMap, Reading, Restart, Stay, load_map, read
 from casestate.machine import CONTEXTS, compile_table
@@ -71,6 +71,8 @@ Outcome: TypeAlias = Literal["nothing_more", "worked_on_again", "resolved"]
 Lengths: TypeAlias = "Mapping[str, Iterable[int]]"
 """By timer, the numbers of days that are asked about."""
 
+SLACK: Final = timedelta(days=2)
+"""By how much less than its nominal length a length can last: clocks have been turned by a whole day."""
 WITHIN: Final = timedelta(days=30)
 """How soon after a closure a case has come back if it did."""
 OUTCOMES: Final[tuple[Outcome, ...]] = ("nothing_more", "worked_on_again", "resolved")
@@ -562,7 +564,7 @@ class WhatIfTally:
 
 
 def waits(policy: Policy, state: str) -> bool:
-    """Whether an open state waits for the customer: ``waiting_on`` says so; without it, a closing timer."""
+    """Whether an open state waits for the customer: ``waiting_on`` says so; without it a closing timer."""
     if policy.is_closed(state):
         return False
     waiting_on = policy.described(state).waiting_on
@@ -645,7 +647,7 @@ class Watch:
         return departed
 
     def _after(self, stays: Sequence[Stay]) -> list[tuple[datetime | None, bool]]:
-        """When after each stay one begins in which support has work, and whether one of another state does."""
+        """When after each stay one begins in which support has work, and if one of another state begins."""
         found: list[tuple[datetime | None, bool]] = []
         later, goes_on, following = None, False, stays[-1]
         for stay in reversed(stays):
@@ -694,7 +696,7 @@ class _Answer:
         self.horizon = horizon
         self.states = tally.question.schedules
         self.fixed = {
-            state: self._offsets(state, FIRST)
+            state: self._offsets(state, FIRST, LAST - FIRST)
             for state, variants in self.states.items()
             if all(schedule.offsets is not None for schedule in variants)
         }
@@ -703,8 +705,8 @@ class _Answer:
         """Count a stay of a case that the lengths ``done`` have closed; add those that close it now."""
         entered_at, tally = stay.entered_at, self.tally
         fixed = self.fixed.get(stay.state)
-        closing, closers, firing, marks = fixed or self._offsets(stay.state, entered_at)
         lasted = (self.horizon if left_at is None else left_at) - entered_at
+        closing, closers, firing, marks = fixed or self._offsets(stay.state, entered_at, lasted)
         reached = bisect_right if left_at is None else bisect_left
         for length, kind in marks[: reached(firing, lasted)]:
             tally.kinds[length][kind] += 1
@@ -718,11 +720,16 @@ class _Answer:
                 tally.came_back[length] += place >= back
                 tally.followed[length] += place >= back or place < watched
 
-    def _offsets(self, state: str, entered_at: datetime) -> _Offsets:
+    def _offsets(self, state: str, entered_at: datetime, lasted: timedelta) -> _Offsets:
+        """What fires in a stay that lasted so long; what is far from that is not worth asking a calendar."""
         fired = sorted(
             (due_at - entered_at, length, timer.kind)
             for length, schedule in enumerate(self.states[state])
-            for timer, due_at in zip(schedule.timers, schedule.firings(entered_at), strict=False)
+            for timer, due_at in zip(
+                takewhile(lambda timer: timer.after.nominal - SLACK <= lasted, schedule.timers),
+                schedule.firings(entered_at),
+                strict=False,
+            )
         )
         closes = "close" if state in self.tally.question.closing else None
         closed = [(after, length) for after, length, kind in fired if kind == closes]
@@ -740,6 +747,7 @@ class _Answer:
 def summarize(workflow: Workflow, reading: Reading, tally: Tally) -> Summary:
     """What is to be said of what was counted."""
     policy, counts = workflow.policy, tally.counts
+    by_state = tuple(_by_state(policy, tally.durations))
     return Summary(
         policy=policy.name,
         restart=reading.restart,
@@ -774,14 +782,8 @@ def summarize(workflow: Workflow, reading: Reading, tally: Tally) -> Summary:
             Refusal(state=state, event=event, by=by, count=count)
             for (state, event, by), count in counts.refused.most_common()
         ),
-        times=tuple(
-            _time_in_state(state, durations) for state, durations in _by_state(policy, tally.durations)
-        ),
-        replies=tuple(
-            reply_curve(state, durations)
-            for state, durations in _by_state(policy, tally.durations)
-            if waits(policy, state)
-        ),
+        times=tuple(_time_in_state(state, durations) for state, durations in by_state),
+        replies=tuple(reply_curve(state, durations) for state, durations in by_state if waits(policy, state)),
         what_ifs=tuple(answer for found in tally.what_ifs for answer in found.answers()),
     )
 
