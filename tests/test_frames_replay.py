@@ -733,3 +733,60 @@ def test_a_name_that_comes_late_is_refused(
 def test_a_file_that_is_not_there_is_our_error(tmp_path: Path, form: Any) -> None:  # noqa: ANN401
     with pytest.raises(LogError, match="cannot be read"):
         frames.scan_log(tmp_path / "nothing", form)
+
+
+def test_json_lines_are_read_as_polars_asks(tmp_path: Path) -> None:
+    """Asked here, for Polars asks from a thread of its own."""
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"case": 7, "at": "then"}\n{"case": 8}\n', encoding="utf-8")
+    schema: dict[str, Any] = {"case": pl.Int128, "at": pl.String}
+    ask = partial(frames_log.json_batches, path, schema)
+    (found,) = ask(None, None, None, None)
+    assert found.rows() == [(7, "then"), (8, None)]
+    (found,) = ask(["at"], None, 1, None)
+    assert found.rows() == [("then",)]
+    (found,) = ask(["case"], pl.col("case") > 7, None, None)
+    assert found.rows() == [(8,)]
+    for other in ({"case": pl.Int128}, {"case": pl.String, "at": pl.String}):
+        with pytest.raises(LogError, match="cannot be read as a whole"):
+            list(frames_log.json_batches(path, other, None, None, None, None))
+    path.write_text('{"case": true}', encoding="utf-8")
+    with pytest.raises(LogError, match="cannot be read as a whole"):
+        list(frames_log.json_batches(path, {"case": pl.Int128}, None, None, None, None))
+
+
+def test_a_frame_of_spark_is_read_in_its_parts(policy: Policy, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [{**row, "order": number} for number, row in enumerate(LOG)]
+    asked: list[str] = []
+
+    def of_spark(frame: object, case: str) -> list[pl.DataFrame]:
+        del frame
+        asked.append(case)
+        return [frame_of(rows)]
+
+    monkeypatch.setattr(frames_log, "of_spark", of_spark)
+    ducks = Ducks()
+    with ducks.connection:
+        source: Any = frames_log._Source(ducks(frame_of(rows)), Reading(policy))  # noqa: SLF001 - no JVM here
+        source.engine = nw.Implementation.PYSPARK
+        (batch,) = source.batches(None)
+    assert (batch.rows(), asked) == (frame_of(rows).rows(), ["case"])
+
+
+def test_a_sink_is_not_bothered_with_nothing() -> None:
+    table = {"format": 1, "name": "desk", "initial": "new", "statuses": {"new": {}}}
+    found: list[pl.DataFrame] = []
+    frames.replay(log(status=pl.lit("new"), sub_status=None), Workflow(load_policy(table)), sink=found.append)
+    assert found == []
+
+
+def test_a_timer_that_is_never_due_never_fires() -> None:
+    table = {"format": 1, "name": "desk", "initial": "new", "statuses": {"new": {}}}
+    timers = {
+        "early": {"in": "new", "kind": "remind", "after": {"days": 3_000_000}},
+        "late": {"in": "new", "kind": "remind", "after": {"days": 3_000_001}, "notice": {"days": 3_000_000}},
+    }
+    rows = [{"case": "A", "at": "2026-03-01T09:00:00Z", "status": "new"}]
+    policy = load_policy({**table, "timers": timers})
+    assert_same(rows, pl.DataFrame(rows), policy)
+    assert frames.replay(pl.DataFrame(rows), Workflow(policy)).actions.height == 0

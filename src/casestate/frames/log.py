@@ -19,7 +19,7 @@ import re
 from collections import Counter
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -1144,23 +1144,25 @@ def _json_lines(path: Path) -> pl.LazyFrame:
         name: pl.String if isinstance(value, str | None) else pl.Int128 for name, value in sample.items()
     }
 
-    def batches(
-        wanted: list[str] | None,
-        predicate: pl.Expr | None,
-        n_rows: int | None,
-        size: int | None,  # noqa: ARG001 - a hint
-    ) -> Iterator[pl.DataFrame]:
-        for rows in _json_rows(path):
-            own = rows if n_rows is None else rows[:n_rows]
-            n_rows = None if n_rows is None else n_rows - len(own)
-            if any(name not in schema for row in own for name in row):
-                raise _refused("its first rows have not all of the names")
-            found = pl.DataFrame(
-                {name: _json_cells(own, name, schema[name]) for name in wanted or schema},
-            )
-            yield found if predicate is None else found.filter(predicate)
+    return register_io_source(partial(json_batches, path, schema), schema=schema)
 
-    return register_io_source(batches, schema=schema)
+
+def json_batches(
+    path: Path,
+    schema: Mapping[str, Any],
+    wanted: list[str] | None,
+    predicate: pl.Expr | None,
+    n_rows: int | None,
+    size: int | None,  # noqa: ARG001 - a hint
+) -> Iterator[pl.DataFrame]:
+    """The lines of a file as Polars asks for them."""
+    for rows in _json_rows(path):
+        own = rows if n_rows is None else rows[:n_rows]
+        n_rows = None if n_rows is None else n_rows - len(own)
+        if any(name not in schema for row in own for name in row):
+            raise _refused("its first rows have not all of the names")
+        found = pl.DataFrame({name: _json_cells(own, name, schema[name]) for name in wanted or schema})
+        yield found if predicate is None else found.filter(predicate)
 
 
 def _json_rows(path: Path) -> Iterator[list[dict[str, Any]]]:
