@@ -6,6 +6,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+import pytest
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -114,6 +116,13 @@ def test_the_first_and_the_last_cell_are_cut_where_time_is() -> None:
     pieces = list(calendar.instants_of([first, last]))
     assert max(piece.last for piece in pieces) == to_micros(LAST)
     assert min(piece.first for piece in pieces) == to_micros(datetime(1, 1, 1, 9, 18, 59, tzinfo=UTC))
+
+
+@pytest.mark.parametrize("zone", ["America/New_York", "Asia/Tokyo"])
+def test_pieces_are_exact_where_the_zone_has_no_local_time_any_more(zone: str) -> None:
+    schedule = schedule_of(Calendar(zone=zone), Length("calendar_days", 1))
+    for end in (FIRST, LAST - timedelta(days=1)):
+        assert_exact(schedule, 0, cells_around(end))
 
 
 def schedule_of(calendar: Calendar, after: Length) -> Schedule:
