@@ -56,10 +56,10 @@ def check_with_scipy(found: ReplyCurve, durations: Mapping[tuple[Any, int], int]
 
 
 def rough(length: timedelta) -> int:
-    """The seconds of a length as a tally has them: rounded up by less than a thousandth, from 10,000 on."""
+    """The seconds of a length as a tally has them: rounded up by at most a hundredth, from 1,000 on."""
     seconds = -(-length // SECOND)
     step = 1
-    for below, coarser in ((10_000, 10), (100_000, 100), (1_000_000, 600), (10_000_000, 3_600)):
+    for below, coarser in ((1_000, 10), (10_000, 60), (100_000, 600), (1_000_000, 3_600), (10**7, 21_600)):
         if seconds >= below:
             step = coarser
     while seconds % step:

@@ -450,11 +450,12 @@ def test_quantiles_are_those_of_a_sorted_list(seconds: list[int]) -> None:
     [
         (timedelta(0), 0),
         (TICK, 1),
-        (timedelta(seconds=9_999), 9_999),
-        (timedelta(seconds=9_999) + TICK, 10_000),
-        (timedelta(seconds=10_001), 10_010),
-        (timedelta(seconds=100_001), 100_100),
-        (timedelta(seconds=1_000_001), 1_000_200),
+        (timedelta(seconds=999), 999),
+        (timedelta(seconds=999) + TICK, 1_000),
+        (timedelta(seconds=1_001), 1_010),
+        (timedelta(seconds=10_001), 10_020),
+        (timedelta(seconds=100_001), 100_200),
+        (timedelta(seconds=1_000_001), 1_000_800),
         (timedelta(seconds=10_000_001), 10_000_800),
         (timedelta(days=400), 400 * 86_400),
         (timedelta(days=-3), 0),
@@ -465,10 +466,10 @@ def test_durations_are_rounded_up(length: timedelta, seconds: int) -> None:
 
 
 @given(micros=st.integers(0, 10**17))
-def test_durations_are_rounded_up_by_less_than_a_thousandth(micros: int) -> None:
+def test_durations_are_rounded_up_by_at_most_a_hundredth(micros: int) -> None:
     length = micros * TICK
     assert rounded(length) == rough(length)
-    assert length <= timedelta(seconds=rounded(length)) <= max(length * 1.001, length + timedelta(seconds=1))
+    assert length <= timedelta(seconds=rounded(length)) <= max(length * 1.01, length + timedelta(seconds=1))
 
 
 # --- the summary ---------------------------------------------------------------------------

@@ -8,8 +8,8 @@ An action fires if it is due before the stay ends; at the same instant the event
 without an end is watched to the horizon, inclusive. The timers of a stay fire one by
 one, each settled the moment it is due.
 
-What is counted in a `Tally` is small whatever the size of the log. For that, durations are rounded up by less
-than a tenth of a percent, in steps that divide a day: what took no longer than some days is still counted so.
+What is counted in a `Tally` is small whatever the size of the log. For that, durations are rounded up by at
+most a percent, in steps that divide a day: what took no longer than some days is still counted so.
 """
 
 from __future__ import annotations
@@ -79,7 +79,14 @@ OUTCOMES: Final[tuple[Outcome, ...]] = ("nothing_more", "worked_on_again", "reso
 QUANTILES: Final = (0.1, 0.25, 0.5, 0.75, 0.9)
 _DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
-STEPS: Final = ((10_000, 1), (100_000, 10), (1_000_000, 100), (10_000_000, 600), (math.inf, 3_600))
+STEPS: Final = (
+    (1_000, 1),
+    (10_000, 10),
+    (100_000, 60),
+    (1_000_000, 600),
+    (10_000_000, 3_600),
+    (math.inf, 21_600),
+)
 """Up to how many seconds durations are rounded up to multiples of how many."""
 _TINY: Final = 1e-9
 """What a product of a share and a count may be too large by."""
