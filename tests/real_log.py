@@ -11,7 +11,7 @@ import gzip
 
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -128,13 +128,30 @@ def due_at(timer: Timer, entered_at: datetime) -> datetime:
     return entered_at + timedelta(days=timer.days)
 
 
+def rows() -> list[dict[str, str]]:
+    """The lines of the log as they are."""
+    with gzip.open(LOG, "rt", encoding="utf-8", newline="") as lines:
+        return list(csv.DictReader(lines))
+
+
+def mapping(policy: str) -> dict[str, Any]:
+    """The mapping that SOURCE.txt suggests."""
+    return {
+        "columns": {"case": "case", "at": "ts", "status": "raw", "order": "seq"},
+        "statuses": {
+            **READINGS[policy],
+            **{raw: {"first": "new", "later": "ignore"} for raw in BEGINNINGS},
+            **dict.fromkeys(IGNORED, "ignore"),
+        },
+    }
+
+
 def events() -> dict[str, list[Event]]:
     """The events of every case, in order."""
     cases: dict[str, list[tuple[int, Event]]] = {}
-    with gzip.open(LOG, "rt", encoding="utf-8", newline="") as lines:
-        for line in csv.DictReader(lines):
-            event = Event(datetime.fromisoformat(line["ts"]), line["raw"], line["actor"])
-            cases.setdefault(line["case"], []).append((int(line["seq"]), event))
+    for line in rows():
+        event = Event(datetime.fromisoformat(line["ts"]), line["raw"], line["actor"])
+        cases.setdefault(line["case"], []).append((int(line["seq"]), event))
     return {case: [event for _, event in sorted(events)] for case, events in cases.items()}
 
 

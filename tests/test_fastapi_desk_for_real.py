@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 
@@ -14,18 +13,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import Select, WebDriverWait
 
-from equipment import absent
+from equipment import chromium
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from selenium.webdriver import Chrome
     from selenium.webdriver.remote.webelement import WebElement
 
 pytest_plugins = ("postgres",)
@@ -67,7 +64,7 @@ def server(database: str, policy: str) -> Iterator[str]:
 class Browser:
     """A window, and what a person does there."""
 
-    def __init__(self, driver: webdriver.Chrome, home: str) -> None:
+    def __init__(self, driver: Chrome, home: str) -> None:
         self.driver = driver
         self.home = home
 
@@ -120,19 +117,10 @@ class Browser:
 
 
 @pytest.fixture
-def driver() -> Iterator[webdriver.Chrome]:
+def driver() -> Iterator[Chrome]:
     """A chromium without a window, and without JavaScript: the pages do not need it."""
-    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or chromedriver is None:
-        absent("chromium", "apt-get install chromium chromium-driver")
-    options = Options()
-    options.binary_location = chromium
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"):
-        options.add_argument(argument)
-    options.add_experimental_option("prefs", {"profile.managed_default_content_settings.javascript": 2})
-    driver = webdriver.Chrome(options=options, service=Service(chromedriver))
-    yield driver
-    driver.quit()
+    with chromium(prefs={"profile.managed_default_content_settings.javascript": 2}) as driver:
+        yield driver
 
 
 def sweep(database: str, policy: str, now: str, folder: Path) -> list[str]:
@@ -144,7 +132,7 @@ def sweep(database: str, policy: str, now: str, folder: Path) -> list[str]:
     return done.stdout.splitlines()
 
 
-def test_a_customer_and_an_agent_meet(database: str, driver: webdriver.Chrome, tmp_path: Path) -> None:
+def test_a_customer_and_an_agent_meet(database: str, driver: Chrome, tmp_path: Path) -> None:
     with server(database, "open-resolved") as home:
         browser = Browser(driver, home)
         case = browser.opens_a_case("The <b>export</b> stops")
@@ -190,7 +178,7 @@ def test_a_customer_and_an_agent_meet(database: str, driver: webdriver.Chrome, t
 
 
 def test_a_case_waits_is_answered_and_is_closed_for_good(
-    database: str, driver: webdriver.Chrome, tmp_path: Path
+    database: str, driver: Chrome, tmp_path: Path
 ) -> None:
     with server(database, "sub-status") as home:
         browser = Browser(driver, home)

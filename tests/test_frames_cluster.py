@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import sys
 
@@ -18,7 +16,7 @@ import pytest
 from hypothesis import given, settings
 
 from casestate import Workflow
-from equipment import absent
+from equipment import need_java, spark_session
 from frame_rows import INSTANTS, SCHEMA, agree, polars_frame, situations, to_dask
 
 
@@ -41,23 +39,9 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def spark() -> Iterator[SparkSession]:
-    """A session of two threads, whose clocks are turned in March and November."""
-    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
-        absent("Java", "install a JRE, such as Debian's openjdk-17-jre-headless")
-    from pyspark.sql import SparkSession  # noqa: PLC0415 - it starts a JVM
-
-    session = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.ui.enabled", "false")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.sql.shuffle.partitions", "2")
-        .config("spark.sql.session.timeZone", "America/New_York")
-        .getOrCreate()
-    )
-    session.sparkContext.setLogLevel("ERROR")
-    yield session
-    session.stop()
+    """A session for all tests here."""
+    with spark_session() as session:
+        yield session
 
 
 def into(spark: SparkSession) -> Callable[[pl.DataFrame], DataFrame]:
@@ -120,8 +104,8 @@ def cases(tmp_path: Path) -> Path:
 
 
 def run(name: str, *arguments: str | Path, now: str = "2026-11-20T12:00:00Z") -> CompletedProcess[str]:
-    if name == SPARK and shutil.which("java") is None and "JAVA_HOME" not in os.environ:
-        absent("Java", "install a JRE, such as Debian's openjdk-17-jre-headless")
+    if name == SPARK:
+        need_java()
     command = [sys.executable, str(ROOT / "examples" / name), *map(str, arguments), "--now", now]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 

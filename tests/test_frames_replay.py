@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
-import shutil
 import subprocess
 import sys
 
@@ -30,7 +28,7 @@ from casestate.frames import log as frames_log
 from casestate.log import Reading
 from casestate.replay import replay, what_if
 from casestate.testing.strategies import policies, status_logs
-from equipment import absent
+from equipment import spark_session
 from frame_rows import Ducks, rows_of, to_arrow_pandas, to_dask, to_pandas
 
 
@@ -250,19 +248,7 @@ def test_spark_is_read_in_parts_by_case() -> None:
 
 @pytest.mark.heavy
 def test_spark_tells_the_same() -> None:
-    if shutil.which("java") is None and "JAVA_HOME" not in os.environ:
-        absent("Java", "install a JRE, such as Debian's openjdk-17-jre-headless")
-    from pyspark.sql import SparkSession  # noqa: PLC0415 - it starts a JVM
-
-    session = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.ui.enabled", "false")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.driver.host", "127.0.0.1")
-        .config("spark.sql.session.timeZone", "America/New_York")
-        .getOrCreate()
-    )
-    try:
+    with spark_session() as session:
 
         @settings(max_examples=5)
         @given(pasts())
@@ -271,8 +257,6 @@ def test_spark_tells_the_same() -> None:
                 assert_same_in_any_order(past, lambda frame: session.createDataFrame(frame.to_arrow()))
 
         tells_the_same()
-    finally:
-        session.stop()
 
 
 # --- instants -----------------------------------------------------------------

@@ -7,24 +7,21 @@ may do what happened and what other lengths would have done is counted in both w
 
 from __future__ import annotations
 
-import csv
-import gzip
 import random
 
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+
+import real_log
 
 from casestate import Workflow, load_policy
 from casestate.replay import Closures, PastAction, Replay, replay, what_if
 from curves import check_with_scipy, rough
 from real_log import (
-    BEGINNINGS,
-    IGNORED,
-    LOG,
     READINGS,
     TIMERS,
     Event,
@@ -185,26 +182,14 @@ def log() -> dict[str, list[Event]]:
 
 @pytest.fixture(scope="module")
 def rows() -> list[dict[str, str]]:
-    with gzip.open(LOG, "rt", encoding="utf-8", newline="") as lines:
-        return list(csv.DictReader(lines))
-
-
-def mapping(policy: str) -> dict[str, Any]:
-    """The mapping that SOURCE.txt suggests."""
-    return {
-        "columns": {"case": "case", "at": "ts", "status": "raw", "order": "seq"},
-        "statuses": {
-            **READINGS[policy],
-            **{raw: {"first": "new", "later": "ignore"} for raw in BEGINNINGS},
-            **dict.fromkeys(IGNORED, "ignore"),
-        },
-    }
+    return real_log.rows()
 
 
 @pytest.fixture(scope="module")
 def found(rows: list[dict[str, str]]) -> dict[str, Replay]:
     return {
-        policy: replay(rows, Workflow(load_policy(policy)), mapping=mapping(policy)) for policy in ACTIONS
+        policy: replay(rows, Workflow(load_policy(policy)), mapping=real_log.mapping(policy))
+        for policy in ACTIONS
     }
 
 
@@ -311,7 +296,7 @@ def test_other_lengths_would_have_closed_other_numbers_of_cases(
 ) -> None:
     lengths = WHAT_IF[policy, timer]
     desk = Workflow(load_policy(policy))
-    answers = what_if(rows, desk, timer=timer, days=lengths, mapping=mapping(policy))
+    answers = what_if(rows, desk, timer=timer, days=lengths, mapping=real_log.mapping(policy))
     assert {each.days: (each.closed, each.followed, each.came_back) for each in answers} == lengths
     (state,) = [state for state, timers in TIMERS[policy].items() if timer in [each.name for each in timers]]
     for days, expected in lengths.items():
@@ -391,7 +376,7 @@ def closing_actions(
     policy = load_policy("open-resolved").override(
         {"calendar": {"zone": "Europe/Rome"}, "timers": {"close_resolved": {"after": after}}}
     )
-    found = replay(rows, Workflow(policy), mapping=mapping("open-resolved"), restart=restart)
+    found = replay(rows, Workflow(policy), mapping=real_log.mapping("open-resolved"), restart=restart)
     return [
         act
         for act in found.actions

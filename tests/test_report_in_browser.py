@@ -2,80 +2,46 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 import json
-import shutil
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
+
+import real_log
 
 from casestate import policies
 from casestate.report import report
-from equipment import absent
+from equipment import chromium
 from test_report import INPUT, LOG, NASTY, nasty_policy, row, summary_of
 
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from selenium.webdriver import Chrome
 
     from casestate import Policy
     from casestate.replay import Summary
 
 pytestmark = pytest.mark.heavy
 
-DATA = Path(__file__).parents[2] / "shared" / "data" / "helpdesk.csv.gz"
-READ = {
-    "Insert ticket": {"first": "new", "later": "ignore"},
-    "Assign seriousness": {"first": "new", "later": "ignore"},
-    "Take in charge ticket": "in_progress",
-    "Resolve SW anomaly": "in_progress",
-    "Wait": "pending.customer_input",
-    "Require upgrade": "pending.development",
-    "Create SW anomaly": "pending.development",
-    "Schedule intervention": "pending.scheduled_support_service",
-    "Resolve ticket": "awaiting_customer_confirmation",
-    "Closed": "closed",
-    "VERIFIED": "ignore",
-    "RESOLVED": "ignore",
-    "INVALID": "ignore",
-    "DUPLICATE": "ignore",
-}
-
 
 @pytest.fixture(scope="module")
-def driver() -> Iterator[webdriver.Chrome]:
+def driver() -> Iterator[Chrome]:
     """A chromium without a window that keeps what it would ask the network for, and what went wrong."""
-    chromium, chromedriver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or chromedriver is None:
-        absent("chromium", "apt-get install chromium chromium-driver")
-    options = Options()
-    options.binary_location = chromium
-    for argument in (
-        "--headless=new",
-        "--no-sandbox",
-        "--disable-gpu",
-        "--disable-dev-shm-usage",
-        "--proxy-server=127.0.0.1:9",  # where nobody answers
-    ):
-        options.add_argument(argument)
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    driver = webdriver.Chrome(options=options, service=Service(chromedriver))
-    yield driver
-    driver.quit()
+    logs = {"browser": "ALL", "performance": "ALL"}
+    with chromium("--proxy-server=127.0.0.1:9", logs=logs) as driver:  # where nobody answers
+        yield driver
 
 
 class Window:
     """A page that has been opened from a file."""
 
-    def __init__(self, driver: webdriver.Chrome, path: Path, html: str) -> None:
+    def __init__(self, driver: Chrome, path: Path, html: str) -> None:
         self.driver = driver
         path.write_text(html, encoding="utf-8")
         driver.get_log("performance")  # type: ignore[no-untyped-call]  # selenium's own has no annotation
@@ -133,7 +99,7 @@ LENGTHS = {"close_pending": [7, 14, 45]}
 
 
 @pytest.fixture
-def window(driver: webdriver.Chrome, tmp_path: Path) -> Window:
+def window(driver: Chrome, tmp_path: Path) -> Window:
     summary = summary_of(policies.SUB_STATUS, LOG, LENGTHS)
     return Window(driver, tmp_path / "report.html", report(summary, policies.SUB_STATUS))
 
@@ -232,9 +198,7 @@ def test_on_paper_everything_is_open_and_closed_again_afterwards(window: Window)
     assert window.complaints() == []
 
 
-def test_texts_that_attack_the_page_are_drawn_letter_by_letter(
-    driver: webdriver.Chrome, tmp_path: Path
-) -> None:
+def test_texts_that_attack_the_page_are_drawn_letter_by_letter(driver: Chrome, tmp_path: Path) -> None:
     policy = nasty_policy()
     log = [row("A", 0, "new"), row("A", 1, INPUT), row("A", 50, "in_progress"), row("A", 90, "closed")]
     html = report(summary_of(policy, log, LENGTHS), policy, title=NASTY)
@@ -249,18 +213,14 @@ def test_texts_that_attack_the_page_are_drawn_letter_by_letter(
 
 
 def the_real_log() -> tuple[Summary, Policy]:
-    if not DATA.exists():
-        pytest.skip("the help desk's log is not there: it is no part of the project")
-    with gzip.open(DATA, "rt", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    columns = {"case": "case", "at": "ts", "status": "raw", "order": "seq"}
-    mapping = {"columns": columns, "statuses": READ}
     lengths = {"close_pending": [7, 14, 21, 28]}
-    return summary_of(policies.SUB_STATUS, rows, lengths, mapping=mapping), policies.SUB_STATUS
+    found = summary_of(policies.SUB_STATUS, real_log.rows(), lengths, mapping=real_log.mapping("sub-status"))
+    return found, policies.SUB_STATUS
 
 
+@real_log.needs_the_log
 @pytest.mark.parametrize("width", [400, 1400])
-def test_a_real_log_is_drawn_whole_as_well(driver: webdriver.Chrome, tmp_path: Path, width: int) -> None:
+def test_a_real_log_is_drawn_whole_as_well(driver: Chrome, tmp_path: Path, width: int) -> None:
     summary, policy = the_real_log()
     window = Window(driver, tmp_path / "real.html", report(summary, policy))
     window.make_wide(width)

@@ -645,11 +645,7 @@ class LogFile(RowFile):
             found = replay_frame(
                 scan_log(path, form),
                 asked.desk,
-                mapping=asked.reading.map,
-                horizon=asked.horizon,
-                restart=asked.reading.restart,
-                zone=asked.reading.zone,
-                lengths=asked.lengths,
+                **asked.options(),
                 on_error=take_bad,
                 sink=_nowhere if asked.keep is None else asked.keep.add_frame,
                 progress=progress,
@@ -684,16 +680,7 @@ class LogFile(RowFile):
 
     def replay_rows(self, form: str, asked: _Asked) -> Summary:
         """The same, row by row."""
-        found = replay(
-            self.rows(form, asked.reading),
-            asked.desk,
-            mapping=asked.reading.map,
-            horizon=asked.horizon,
-            restart=asked.reading.restart,
-            zone=asked.reading.zone,
-            lengths=asked.lengths,
-            on_error=self.bad_row,
-        )
+        found = replay(self.rows(form, asked.reading), asked.desk, **asked.options(), on_error=self.bad_row)
         if asked.keep is not None:
             asked.keep.add(found.actions)
         return found.summary
@@ -799,6 +786,16 @@ class _Asked:
     horizon: datetime | None
     lengths: Lengths
     keep: ActionFile | None
+
+    def options(self) -> dict[str, Any]:
+        """The arguments of a replay that say it."""
+        return {
+            "mapping": self.reading.map,
+            "horizon": self.horizon,
+            "restart": self.reading.restart,
+            "zone": self.reading.zone,
+            "lengths": self.lengths,
+        }
 
 
 def _nowhere(actions: object) -> None:
