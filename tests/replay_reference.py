@@ -251,6 +251,6 @@ def what_if(
             end = closings[0].due_at + MONTH
             back = any(desk.is_work(stay.state) and stay.begin <= end for stay in stays[closings[0].stay :])
             closed += 1
-            came_back += back
-            followed += back or end <= horizon
+            came_back += back and end <= horizon
+            followed += end <= horizon
     return closed, followed, came_back, kinds["remind"], kinds["notify"]

@@ -6,6 +6,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -949,3 +950,18 @@ def test_a_table_on_a_terminal_is_as_wide_as_that_and_loses_nothing(many: Path) 
     seen = on_a_terminal("due", many, "--now", NOW)
     assert b"2000 due of 2001 cases" in seen
     assert seen.count(b"C-1") == 2_000
+
+
+def test_a_standard_output_that_is_closed_is_said_and_a_standard_error_is_done_without() -> None:
+    def through_a_shell(closed: str) -> subprocess.CompletedProcess[bytes]:
+        words = " ".join(map(shlex.quote, command("show", "sub-status")))
+        return subprocess.run(
+            ["/bin/sh", "-c", f"{words} {closed}"], capture_output=True, check=False, timeout=60
+        )
+
+    done = through_a_shell(">&-")
+    assert (done.returncode, done.stderr) == (2, b"casestate: standard output is closed\n")
+    done = through_a_shell("2>&-")
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert b"remind_customer" in done.stdout
+    assert through_a_shell(">&- 2>&-").returncode == 2

@@ -863,3 +863,38 @@ def test_a_report_is_written_of_what_was_printed(tmp_path: Path) -> None:
     page = path.read_text(encoding="utf-8")
     assert page.lstrip().startswith("<!DOCTYPE html>")
     assert "<title>What sub-status would have done to past.csv</title>" in page
+
+
+@pytest.mark.parametrize("option", ["--actions", "--report"])
+def test_what_is_read_is_never_written_over(log: Log, option: str) -> None:
+    path = log.write(HEAD, *GOOD)
+    before = path.read_bytes(), log.map.read_bytes()
+    link = log.folder / "link.csv"
+    link.symlink_to(path)
+    for place, name in ((path, "LOG"), (link, "LOG"), (log.map, "--map")):
+        if option == "--actions" and place == log.map:
+            continue  # its suffix is refused already
+        result = log.on(path, option, place)
+        assert result.exit_code == 2
+        assert f"{option} {place} is the same file as {name}" in result.stderr
+    assert (path.read_bytes(), log.map.read_bytes()) == before
+
+
+def test_two_outputs_need_two_files(log: Log) -> None:
+    out = log.folder / "out.csv"
+    result = log.run(HEAD, *GOOD, options=("--actions", out, "--report", out))
+    assert result.exit_code == 2
+    assert f"--report {out} is the same file as --actions" in result.stderr
+    assert not out.exists()
+
+
+def test_a_device_may_take_both_outputs(log: Log) -> None:
+    result = log.run(HEAD, *GOOD, options=("--report", os.devnull))
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_a_horizon_before_the_end_of_the_log_is_noted(log: Log) -> None:
+    result = log.run(HEAD, *GOOD, options=("--horizon", "2026-01-01T10:00:00Z"))
+    assert result.exit_code == 0
+    (note,) = log.said(result)
+    assert note.startswith("note: --horizon is before the last instant of log.csv, 2026-")

@@ -717,10 +717,10 @@ def test_every_mistake_of_a_map_is_named_with_its_path(desk: Workflow) -> None:
         "statuses.b.later: is missing: give both first and later",
         "statuses.c.firts: is not known; did you mean 'first'? (there are: first, later)",
         "statuses.c.first: is missing: give both first and later",
-        "statuses.d: must be a table, not ['new']",
+        "statuses.d: must be a state, 'ignore', or a table of first and later, not ['new']",
         "statuses.e.later: must be text, not None",
         "events.f.event: is missing",
-        "events.g: must be a table, not 5",
+        "events.g: must be an event, 'ignore', or a table of event and by, not 5",
         "events.h.to: is not known (there are: event, by, sub_status)",
         "events.h.event: must be text, not ''",
         "statuses: and events cannot both be there: a log is of the one kind or of the other",
@@ -994,6 +994,16 @@ def test_a_map_says_what_the_events_of_a_log_are(desk: Workflow) -> None:
     assert stays(found) == ["new 0", "in_progress 2", "pending.customer_input 3", "update_received 5"]
     assert found.counts.ignored == 2
     assert found.counts.last == MONDAY + 5 * DAY
+
+
+def test_a_timer_of_the_map_needs_no_role(desk: Workflow) -> None:
+    mapping = {
+        "events": {"born": "open", "waits": {"event": "respond", "by": "agent"}, "auto": "close_awaiting"}
+    }
+    log = [
+        {"case": "1", "at": MONDAY + day * DAY, "event": word} for day, word in enumerate(mapping["events"])
+    ]
+    assert stays(past(log, desk, mapping)) == ["new 0", "awaiting_customer_confirmation 1", "closed 2"]
 
 
 def test_without_a_by_column_every_event_of_the_map_needs_a_role(desk: Workflow) -> None:

@@ -814,8 +814,8 @@ def test_other_lengths_close_other_cases_and_the_curve_says_how_many_come_back(d
         (37 * DAY + TICK, 99 * DAY, 1, 0),
         (None, 37 * DAY, 1, 0),
         (None, 37 * DAY - TICK, 0, 0),
-        (10 * DAY, 11 * DAY, 1, 1),  # it came back: there is no more to wait for
-        (36 * DAY, 36 * DAY, 1, 1),
+        (10 * DAY, 11 * DAY, 0, 0),  # those that did not come back so soon are not followed either
+        (37 * DAY, 37 * DAY - TICK, 0, 0),
     ],
 )
 def test_coming_back_is_seen_within_30_days_to_the_microsecond(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 
+from pathlib import Path
+
 
 _EXTRA = ("click", "msgspec", "rich", "tomli_w")
 """What the command line needs beyond the library, all of it in the extra ``cli``."""
@@ -20,6 +22,12 @@ def main() -> None:
             raise
         sys.stderr.write(f"casestate: the command line needs {missing}: pip install 'casestate[cli]'\n")
         raise SystemExit(2) from None
+    streams: tuple[object, ...] = (sys.stdout, sys.stderr)  # none, where they are closed
+    if streams[1] is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - as long as the program runs
+    if streams[0] is None:
+        sys.stderr.write("casestate: standard output is closed\n")
+        raise SystemExit(2)
     try:
         cli(prog_name="casestate")
     except OSError as error:

@@ -718,6 +718,7 @@ def replay_command(
     for each event; or it has cases with their histories. Nothing is applied: history goes on as it really
     did. docs/replay.md explains every table.
     """
+    _keep_apart({"LOG": log, "--map": map_file}, {"--actions": actions_file, "--report": report_file})
     reading = _reading(policy, map_file, zone, restart)
     try:
         ask(policy, lengths)
@@ -737,6 +738,11 @@ def replay_command(
                 hint = () if map_file else (f"{file.name}: --map FILE says how a log is written",)
                 raise Failure(*(f"{file.name}: {problem}" for problem in error.problems), *hint) from None
         exit_code = file.trouble.finish()
+        if summary.last is not None and summary.horizon < summary.last:
+            file.trouble.say(
+                f"note: --horizon is before the last instant of {file.name}, {format_instant(summary.last)}: "
+                "only stays without an end are watched up to it, and later rows count all the same"
+            )
         if summary.unused:
             unused = ", ".join(map(repr, summary.unused))
             file.trouble.say(f"note: {map_file}: the log does not have {unused}")
@@ -747,6 +753,18 @@ def replay_command(
     else:
         _write_summary(summary, file.name)
     ctx.exit(exit_code)
+
+
+def _keep_apart(read: Mapping[str, str | None], written: Mapping[str, str | None]) -> None:
+    """See that nothing that is written takes the place of what is read, or of another."""
+    taken = {Path(path).resolve(): name for name, path in read.items() if path not in (None, "-")}
+    for name, path in written.items():
+        if path is None:
+            continue
+        place = Path(path).resolve()
+        if place in taken and (place.is_file() or not place.exists()):
+            raise click.UsageError(f"{name} {path} is the same file as {taken[place]}")
+        taken[place] = name
 
 
 def _reading(policy: Policy, map_file: str | None, zone: str | None, restart: Restart) -> Reading:

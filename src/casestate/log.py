@@ -259,9 +259,14 @@ class _MapReader:
         if isinstance(meant, str):
             state = _state(self.text(path, meant))
             return state, state
+        if not _is_table(meant):
+            self.wrong(
+                path, f"must be a state, {IGNORE!r}, or a table of first and later, not {shown(meant)}"
+            )
+            return None, None
         table = self.table(path, meant, ("first", "later"))
         for name in ("first", "later"):
-            if isinstance(meant, Mapping) and name not in table:
+            if name not in table:
                 self.wrong(f"{path}.{name}", "is missing: give both first and later")
         first, later = (
             _state(self.text(f"{path}.{name}", table[name])) if name in table else None
@@ -272,10 +277,17 @@ class _MapReader:
     def event(self, path: str, meant: object) -> Mapping[str, str]:
         if isinstance(meant, str):
             return {"event": self.text(path, meant)}
+        if not _is_table(meant):
+            self.wrong(path, f"must be an event, {IGNORE!r}, or a table of event and by, not {shown(meant)}")
+            return {}
         table = self.table(path, meant, ("event", "by", "sub_status"))
-        if isinstance(meant, Mapping) and "event" not in table:
+        if "event" not in table:
             self.wrong(f"{path}.event", "is missing")
         return {name: self.text(f"{path}.{name}", value) for name, value in table.items()}
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, Mapping)
 
 
 def _state(text: str) -> str | None:
@@ -304,6 +316,8 @@ class Reading:
             mapping if isinstance(mapping, LogMap) else load_map(mapping) if mapping is not None else LogMap()
         )
         timers = dict.fromkeys(timer.name for schedule in policy.schedules.values() for timer in schedule)
+        self.timers = frozenset(timers) - frozenset(policy.events)
+        """The names by which an event can only mean a timer."""
         self.events = (*policy.events, OPEN, IGNORE, *timers)
         """What an event of a log may mean; by the name of a timer, that it has fired."""
         self.roles = tuple(dict.fromkeys((*policy.roles, *[SYSTEM] * bool(timers))))
@@ -386,8 +400,9 @@ class Reading:
         return found
 
     def _roles_are_known(self) -> bool:
+        no_role = {IGNORE, OPEN, *self.timers}
         return self.map.events is not None and all(
-            "by" in meant or meant.get("event") in (IGNORE, OPEN) for meant in self.map.events.values()
+            "by" in meant or meant.get("event") in no_role for meant in self.map.events.values()
         )
 
     def meaning(self, status: str, sub_status: str | None) -> Meaning | None:
@@ -495,7 +510,8 @@ def read(
     if isinstance(log, str | bytes | Mapping) or is_frame or not isinstance(log, Iterable):
         hint = "; a dataframe goes to casestate.frames.replay" if is_frame else ""
         hint = "; open the file: csv.DictReader(…)" if isinstance(log, str) else hint
-        raise LogError("log", [Problem("", f"must be an iterable of rows, not {shown(given)}{hint}")])
+        what = f"a {type(given).__name__}" if is_frame else shown(given)
+        raise LogError("log", [Problem("", f"must be an iterable of rows, not {what}{hint}")])
     reader = _Reader(workflow, reading, on_error)
     for row in log:
         reader.take(row)
@@ -889,6 +905,8 @@ class Cells:
         meant = {"event": value} if table is None else table.get(value or "", {})
         event = meant.get("event")
         by = meant.get("by", by)
+        if by is None and event in self.reading.timers:
+            by = SYSTEM
         known = self.reading.roles
         if event not in (None, IGNORE, OPEN) and by not in known:
             name = "by" if "by" in self.columns else "event"

@@ -161,7 +161,8 @@ class Closures:
     """The cases that a timer would have been the first to close, and what became of them later.
 
     ``nothing_more``: the log has no later row of another state. ``worked_on_again``: later the case was
-    in an open state in which support has work. ``resolved``: it went on, but never to such a state.
+    in an open state in which support has work. ``resolved``: it went on, to an answer or to its end, but
+    never to such a state.
     """
 
     timer: str
@@ -243,10 +244,11 @@ class ReplyCurve:
 class WhatIf:
     """What another length of a timer would have done.
 
-    ``closed`` cases would have been closed in a state of this timer; ``followed`` of them can be seen for 30
-    days after that, or until they came back; ``came_back`` of these were in a state in which support has
-    work within the 30 days. ``reminders`` and ``notifications`` are those of the same states. Where the timer
-    would move the case before those in ``cut_off``, a policy with this length must do without them.
+    ``closed`` cases would have been closed in a state of this timer, whether or not another timer would have
+    been first; ``followed`` of them can be seen for 30 days after that, and ``came_back`` of these were in a
+    state in which support has work within the 30 days. ``reminders`` and ``notifications`` are those of the
+    same states. Where the timer would move the case before those in ``cut_off``, a policy with this
+    length must do without them.
     """
 
     timer: str
@@ -724,8 +726,8 @@ class _Answer:
             if length not in done:
                 done.add(length)
                 tally.closed[length] += 1
-                tally.came_back[length] += place >= back
-                tally.followed[length] += place >= back or place < watched
+                tally.followed[length] += place < watched
+                tally.came_back[length] += back <= place < watched
 
     def _offsets(self, state: str, entered_at: datetime, lasted: timedelta) -> _Offsets:
         """What fires in a stay that lasted so long; what is far from that is not worth asking a calendar."""

@@ -176,11 +176,16 @@ class Trouble:
 
     def naive_row(self, line: int, problem: str) -> None:
         """A row that lacks nothing but a time zone: the first are named, for one option mends them all."""
-        self.naive += 1
-        if self.naive <= _MOST_NAIVE:
+        if self.naive < _MOST_NAIVE:
+            self.naive += 1
             self.row(line, [problem])
         else:
-            self.bad += 1
+            self.naive_rows(1)
+
+    def naive_rows(self, count: int) -> None:
+        """More rows of that kind."""
+        self.naive += count
+        self.bad += count
 
     def columns(self, names: Iterable[str]) -> Mapping[str, str]:
         """Which column holds which field of a case; the others are remembered for the note."""
@@ -633,9 +638,13 @@ class LogFile(RowFile):
     ) -> Summary:
         """The same, of the file as a whole. Raises `_NotAsFrame` where that is not the way."""
         bad: list[tuple[int, LogError]] = []
+        naive = 0
 
         def take_bad(number: int, error: LogError) -> None:
-            bad.append((number, error))
+            nonlocal naive
+            naive += _lacks_a_zone(error)
+            if naive <= _MOST_NAIVE or not _lacks_a_zone(error):  # the others are only counted
+                bad.append((number, error))
 
         def progress(done: int, every: int | None) -> None:
             self.trouble.rows = done
@@ -653,16 +662,18 @@ class LogFile(RowFile):
         except LogError as error:
             if not all(problem.path.partition(".")[0] == "statuses" for problem in error.problems):
                 raise _NotAsFrame from None
-            self._name(bad, path, form)
+            self._name(bad, path, form, naive)
             raise
-        self._name(bad, path, form)
+        self._name(bad, path, form, naive)
         return cast("Summary", found.summary)
 
-    def _name(self, bad: Sequence[tuple[int, LogError]], path: str, form: str) -> None:
+    def _name(self, bad: Sequence[tuple[int, LogError]], path: str, form: str, naive: int) -> None:
+        """Name bad rows; of ``naive`` ones that lack a zone only the first are there."""
         lines = self._lines_of(path, form, [number for number, _ in bad])
         for number, error in bad:
             self.at = lines[number]
             self.bad_row(number, error)
+        self.trouble.naive_rows(naive - min(naive, _MOST_NAIVE))
 
     def _lines_of(self, path: str, form: str, numbers: Sequence[int]) -> Mapping[int, int]:
         """The line on which each of some rows begins; a row of Parquet is named by its number."""
@@ -699,7 +710,7 @@ class LogFile(RowFile):
         """Name the row that was read last, and what is wrong with it."""
         if self.unread is not None:
             self.trouble.row(self.at, self.unread.problems)
-        elif isinstance(error, NaiveLogTimeError) and len(error.problems) == 1:
+        elif _lacks_a_zone(error):
             self.trouble.naive_row(self.at, error.problems[0])
         else:
             self.trouble.row(self.at, error.problems)
@@ -796,6 +807,11 @@ class _Asked:
             "zone": self.reading.zone,
             "lengths": self.lengths,
         }
+
+
+def _lacks_a_zone(error: LogError) -> bool:
+    """Whether a bad row lacks nothing but a time zone."""
+    return isinstance(error, NaiveLogTimeError) and len(error.problems) == 1
 
 
 def _nowhere(actions: object) -> None:

@@ -8,7 +8,6 @@ adds lengths to the instants of a case, `Schedule.cutoffs` subtracts them from
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import attrs
@@ -131,21 +130,16 @@ class Schedule:
 
     def pieces(self, index: int, cells: Iterable[int]) -> Iterator[Piece]:
         """When the timer at ``index`` fires after each entry in the ``cells``, as `calendars.pieces`."""
-
-        timers = self.timers[: index + 1]
-        lengths = dict.fromkeys(timer.after for timer in timers)
+        steps = _Steps(self.calendar)
+        schedule = Schedule(self.state, self.timers[: index + 1], cast("Calendar", steps))
 
         def look(entered_at: datetime) -> Seen | None:
-            fired = list(islice(self.firings(entered_at), index + 1))
+            steps.taken.clear()
+            fired = list(schedule.firings(entered_at))
             if len(fired) <= index:
                 return None
-            way = [entered_at, *fired, *(self.calendar.add(entered_at, length) for length in lengths)]
-            for before, timer in zip(fired, timers[1:], strict=False):
-                if timer.notice is not None:
-                    way.append(self.calendar.add(before, timer.notice))
-            return self.calendar.seen(
-                fired[index], cast("list[datetime]", way)
-            )  # none of them is beyond time
+            way = [entered_at, *cast("Iterable[datetime]", steps.taken.values())]  # none of them is never
+            return self.calendar.seen(fired[index], way)
 
         return pieces(cells, look)
 
@@ -196,6 +190,20 @@ class Schedule:
                     return
                 least = min(least, cutoff)
             yield least
+
+
+class _Steps:
+    """A calendar that remembers what it has added, and where that led."""
+
+    def __init__(self, calendar: Calendar) -> None:
+        self.calendar = calendar
+        self.taken: dict[tuple[datetime, Length], datetime | None] = {}
+
+    def add(self, start: datetime, length: Length) -> datetime | None:
+        step = start, length
+        if step not in self.taken:
+            self.taken[step] = self.calendar.add(start, length)
+        return self.taken[step]
 
 
 def _longest(timers: Iterable[Timer]) -> tuple[Length, ...]:

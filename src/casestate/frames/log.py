@@ -32,7 +32,18 @@ from casestate.calendars import CELL
 from casestate.clock import FIRST, LAST, from_micros, instant, parse_instant, to_micros
 from casestate.errors import InstantError, LogError, NaiveLogTimeError, NaiveTimeError, Problem, shown
 from casestate.log import Cells, Counts, Reading, Restart, nothing_read
-from casestate.replay import STEPS, WITHIN, Ending, Tally, WhatIfTally, ask, has_work, outcome, summarize
+from casestate.replay import (
+    SLACK,
+    STEPS,
+    WITHIN,
+    Ending,
+    Tally,
+    WhatIfTally,
+    ask,
+    has_work,
+    outcome,
+    summarize,
+)
 from casestate.schedule import Schedule, schedules
 from casestate.workflow import expect_workflow
 
@@ -919,8 +930,7 @@ class _Watch:
         for state, timers in groupby(enumerate(self.timers), key=lambda each: each[1][0]):
             here = stays.filter(pl.col("state") == state)
             for number, (_, firings, index, _) in timers:
-                due = firings.of(index, here["entered"])
-                here = here.with_columns(due=due).filter(pl.col("due") < pl.col("until"))
+                here = firings.fired(index, here)
                 found.append(here.select(*columns, timer=pl.lit(number, pl.Int64)))
         if not found:
             return stays.clear().select(*columns[:-1], due="entered", timer="number")
@@ -1002,6 +1012,15 @@ class _Firings:
         self.offsets = None if schedule.offsets is None else [offset // _TICK for offset in schedule.offsets]
         self.leads: dict[int, _Leads] = {}
 
+    def fired(self, index: int, stays: pl.DataFrame) -> pl.DataFrame:
+        """The stays in which a timer fires before they end, and when it is due."""
+        nominal = self.schedule.timers[index].after.nominal
+        # What a stay is far too short for is not worth asking a calendar.
+        least = min((nominal - SLACK) // _TICK, _LATEST)
+        stays = stays.filter(pl.col("until") - pl.col("entered") >= least)
+        due = self.of(index, stays["entered"])
+        return stays.with_columns(due=due).filter(pl.col("due") < pl.col("until"))
+
     def of(self, index: int, entered: pl.Series) -> pl.Series:
         """When a timer fires; none, or beyond time, if it never does."""
         if self.offsets is not None:
@@ -1042,17 +1061,15 @@ class _Answer:
         for state, timers in groupby(self.timers, key=lambda each: each[0]):
             here = stays.filter(pl.col("state") == state)
             for _, length, index, kind, closes, firings in timers:
-                fired = here.with_columns(due=firings.of(index, here["entered"])).filter(
-                    pl.col("due") < pl.col("until")
-                )
+                fired = firings.fired(index, here)
                 mine.kinds[length][kind] += fired.height
                 if closes:
                     closed.setdefault(length, []).append(fired)
         for length, parts in closed.items():
             found = pl.concat(parts).sort("number").filter(pl.col("code").is_first_distinct())
             back = (pl.col("later") - _WITHIN <= pl.col("due")).fill_null(value=False)
-            seen = back | (pl.col("due") <= self.horizon - _WITHIN)
-            came_back, followed = found.select(back.sum(), seen.sum().alias("seen")).row(0)
+            seen = pl.col("due") <= self.horizon - _WITHIN
+            came_back, followed = found.select((back & seen).sum(), seen.sum().alias("seen")).row(0)
             mine.closed[length] += found.height
             mine.came_back[length] += came_back
             mine.followed[length] += followed

@@ -247,6 +247,15 @@ class _Page:
         return f"from {on_day(first)} to {on_day(last)}"
 
     @property
+    def days_of(self) -> str:
+        """Of which zone the days of the policy's timers are, if they are of any."""
+        lengths = (timer.after for timers in self.policy.schedules.values() for timer in timers)
+        is_local = any(length.unit != "elapsed" for length in lengths)
+        return (
+            f"; calendar days and business days are those of {self.policy.calendar.zone}" if is_local else ""
+        )
+
+    @property
     def tiles(self) -> Iterator[_Tile]:
         policy, summary = self.policy, self.summary
         kinds = {timer.kind for timer in policy.timers.values()}
@@ -356,7 +365,12 @@ class _Page:
         for place, curve in enumerate(self.summary.replies, 1):
             label = self.label(curve.state)
             marks = self.marks(curve)
-            said = f"{counted(curve.stays, 'stay')}, {grouped(curve.replied)} of them ended with a reply"
+            still = next(time.still for time in self.summary.times if time.state == curve.state)
+            otherwise = grouped(curve.stays - curve.replied - still)
+            said = (
+                f"{counted(curve.stays, 'stay')}: {grouped(curve.replied)} ended with a reply, {otherwise} "
+                f"otherwise, {grouped(still)} had not ended"
+            )
             if not curve.points:
                 yield _Panel(
                     heading=label,
@@ -368,9 +382,9 @@ class _Page:
                 continue
             middle = next((point.after for point in curve.points if point.share >= 0.5), None)
             half = (
-                "Less than half were replied to while they were watched."
+                "Less than half would have been replied to while they were watched."
                 if middle is None
-                else f"Half were replied to within {lasting(middle)}."
+                else f"Half would have been replied to within {lasting(middle)}."
             )
             by_then = "".join(
                 f" By the time {mark.timer} {_ACTS[mark.kind]} (after {mark.text}), "
