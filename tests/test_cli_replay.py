@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+import pandas as pd
 import polars as pl
 import pytest
 import tomli_w
@@ -898,3 +899,29 @@ def test_a_horizon_before_the_end_of_the_log_is_noted(log: Log) -> None:
     assert result.exit_code == 0
     (note,) = log.said(result)
     assert note.startswith("note: --horizon is before the last instant of log.csv, 2026-")
+
+
+def test_lines_of_standard_input_keep_their_numbers_after_blank_ones(log: Log) -> None:
+    result = run(
+        "replay", "-", "--policy", "sub-status", "--map", log.map, stdin="\n\ncase,ts,raw\nA,noon,Created\n"
+    )
+    assert result.stderr.startswith("<stdin>:4: ts: 'noon' is no instant")
+
+
+def test_thousands_of_bad_rows_are_all_named(log: Log) -> None:
+    result = log.run(HEAD, *GOOD, *[f"B{number},noon,Created" for number in range(1_200)])
+    assert result.exit_code == 1
+    said = log.said(result)
+    assert len(said) == 1_201
+    assert said[-1] == f"log.csv: 1200 of {1_200 + len(GOOD)} rows are bad"
+
+
+def test_a_parquet_file_that_polars_cannot_read_is_said_to_be_one(log: Log, way: str) -> None:
+    if way == "by row":
+        return  # without the extra no Parquet is read at all
+    path = log.folder / "zones.parquet"
+    at = pd.to_datetime(["2026-01-01T00:00:00+05:30"])
+    pd.DataFrame({"case": ["A"], "ts": at, "raw": ["Created"]}).to_parquet(path)
+    result = log.on(path)
+    assert result.exit_code == 2
+    assert "zones.parquet: cannot be read: " in result.stderr

@@ -6,6 +6,7 @@ import csv
 import re
 import subprocess
 import sys
+import tracemalloc
 
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builders import MONDAY
 from casestate import LogError, NaiveTimeError, PolicyError, Workflow, frames, load_policy
 from casestate.frames import log as frames_log
 from casestate.log import Reading
@@ -273,6 +275,11 @@ LOG: Final[list[Row]] = [
 @pytest.fixture(scope="module")
 def policy() -> Policy:
     return load_policy("sub-status")
+
+
+@pytest.fixture(scope="module")
+def desk(policy: Policy) -> Workflow:
+    return Workflow(policy)
 
 
 def log(**columns: Any) -> pl.DataFrame:  # noqa: ANN401 - cells or an expression
@@ -691,7 +698,7 @@ def test_json_lines_may_leave_out_names_and_have_numbers(tmp_path: Path) -> None
         ('{"case": 1}\n{"case": "1"}', "'case' has cells that are neither"),
         ('{"case": 1.5}', "'case' has cells that are neither"),
         (f'{{"case": {1 << 200}}}', "'case' has cells that are neither"),
-        ('{"case": "\\ud800"}', "'case' has cells that are neither"),
+        ('{"case": "\\ud800"}', "a line is not JSON"),
     ],
 )
 def test_json_lines_that_may_be_read_otherwise_are_refused(tmp_path: Path, text: str, said: str) -> None:
@@ -774,3 +781,141 @@ def test_a_timer_that_is_never_due_never_fires() -> None:
     policy = load_policy({**table, "timers": timers})
     assert_same(rows, pl.DataFrame(rows), policy)
     assert frames.replay(pl.DataFrame(rows), Workflow(policy)).actions.height == 0
+
+
+# --- what others' files and frames hold ---------------------------------------
+
+
+def rows_at(*instants: object) -> list[Row]:
+    return [{"case": str(number), "at": at, "status": "new"} for number, at in enumerate(instants)]
+
+
+@pytest.mark.parametrize("unit", ["ms", "us"])
+def test_an_instant_far_beyond_time_is_a_bad_row(desk: Workflow, unit: Any) -> None:  # noqa: ANN401 - a literal
+    far = pl.Series([18_446_744_073_709_552, 0, -(2**63)]).cast(pl.Datetime(unit, "UTC"))
+    told: list[int] = []
+    frame = pl.DataFrame({"case": ["a", "b", "c"], "at": far, "status": ["new"] * 3})
+    found = frames.replay(frame, desk, on_error=lambda number, _: told.append(number))
+    assert told[-1] == 3
+    assert 2 not in told
+    assert found.summary.rows - found.summary.bad_rows == 3 - len(told)
+    assert found.summary.last is not None
+    assert found.summary.last.year in (1970, 2554)
+
+
+@pytest.mark.parametrize("place", [0, 2, 3])
+def test_a_row_that_is_too_long_is_found_beside_one_that_is_too_short(
+    desk: Workflow, tmp_path: Path, place: int
+) -> None:
+    cells = [
+        ["case", "at", "status"],
+        ["a", "2026-01-01T00:00:00Z", "new"],
+        ["b", "2026-01-01T00:00:00Z", "new"],
+    ]
+    for row, cell in zip(cells, ("x", None, "1,2"), strict=True):
+        if cell is not None:
+            row.insert(place, cell)
+    path = tmp_path / "log.csv"
+    path.write_text("".join(",".join(row) + "\n" for row in cells), encoding="utf-8")
+    with pytest.raises(LogError, match="cannot be read"):
+        frames.replay(frames.scan_log(path, "csv"), desk)
+
+
+def test_instants_of_zones_that_polars_does_not_know_are_read(desk: Workflow) -> None:
+    at = pd.to_datetime(["2026-01-01T00:00:00+05:30"])
+    frame = pd.DataFrame({"case": ["a"], "at": at, "status": ["new"]})
+    assert frames.replay(frame, desk).summary.first == datetime(2025, 12, 31, 18, 30, tzinfo=UTC)
+
+
+def test_a_file_at_which_polars_panics_is_a_file_that_cannot_be_read(desk: Workflow, tmp_path: Path) -> None:
+    at = pd.to_datetime(["2026-01-01T00:00:00+05:30"])
+    path = tmp_path / "log.parquet"
+    pd.DataFrame({"case": ["a"], "at": at, "status": ["new"]}).to_parquet(path)
+    with pytest.raises(LogError, match="cannot be read"):
+        frames.replay(frames.scan_log(path, "parquet"), desk)
+
+
+def test_whole_numbers_put_rows_in_order_up_to_18_digits_and_name_cases_beyond(desk: Workflow) -> None:
+    rows = [
+        {**row, "case": 10**18, "order": order}
+        for row, order in zip(rows_at(MONDAY, MONDAY), (1, 10**18), strict=True)
+    ]
+    told: list[tuple[int, str]] = []
+    found = frames.replay(
+        pl.DataFrame(rows), desk, on_error=lambda number, error: told.append((number, str(error)))
+    )
+    assert [number for number, _ in told] == [2]
+    assert found.summary.cases == 1
+    objects: list[tuple[int, str]] = []
+    assert (
+        replay(rows, desk, on_error=lambda number, error: objects.append((number, str(error)))).summary
+        == found.summary
+    )
+    assert objects == told
+
+
+def test_of_very_many_bad_rows_the_first_are_named_as_by_the_objects(desk: Workflow) -> None:
+    rows = rows_at(*["noon"] * 1_500)
+    with pytest.raises(LogError) as framed:
+        frames.replay(pl.DataFrame(rows), desk)
+    with pytest.raises(LogError) as told:
+        replay(rows, desk)
+    assert framed.value.problems == told.value.problems
+    assert len(told.value.problems) == 1_001
+
+
+@pytest.mark.parametrize("cell", ['"\\ud800"', "NaN", "Infinity"])
+def test_what_is_no_json_is_refused_in_cells_that_nobody_reads(
+    desk: Workflow, tmp_path: Path, cell: str
+) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text(
+        f'{{"case": "a", "at": "2026-01-01T00:00:00Z", "status": "new", "n": {cell}}}\n', encoding="utf-8"
+    )
+    with pytest.raises(LogError, match="is not JSON"):
+        frames.replay(frames.scan_log(path, "jsonl"), desk)
+
+
+def test_letters_may_be_written_as_numbers(desk: Workflow, tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"case": "\\u00e4", "at": "2026-01-01T00:00:00Z", "status": "new"}\n', encoding="utf-8")
+    assert frames.replay(frames.scan_log(path, "jsonl"), desk).summary.cases == 1
+
+
+def test_without_a_place_for_temporary_files_a_short_log_is_replayed_and_a_long_one_refused(
+    desk: Workflow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/nonexistent")
+    frame = pl.DataFrame(rows_at(*[MONDAY] * 30))
+    assert frames.replay(frame, desk).summary.cases == 30
+    with few_at_once(), pytest.raises(LogError, match="temporary files cannot be written"):
+        frames.replay(frame, desk)
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_names_of_columns_are_names_and_no_patterns(desk: Workflow, *, lazy: bool) -> None:
+    frame = pl.DataFrame(rows_at(MONDAY)).rename({"case": "^.*$"})
+    found = frames.replay(frame.lazy() if lazy else frame, desk, mapping={"columns": {"case": "^.*$"}})
+    assert found.summary.cases == 1
+
+
+def test_instants_may_be_categories(desk: Workflow) -> None:
+    frame = pl.DataFrame(rows_at("2026-01-01T00:00:00Z")).with_columns(pl.col("at").cast(pl.Categorical))
+    assert frames.replay(frame, desk).summary.cases == 1
+
+
+def test_nothing_but_a_function_is_told_of_bad_rows(desk: Workflow) -> None:
+    with pytest.raises(LogError, match="on_error: must be something to call, not 3"):
+        frames.replay(pl.DataFrame(rows_at(MONDAY)), desk, on_error=cast("Any", 3))
+
+
+def test_a_quoted_cell_of_any_length_takes_no_more_memory_than_it_has_letters(tmp_path: Path) -> None:
+    path = tmp_path / "log.csv"
+    path.write_text(
+        'case,at,status,x\na,2026-01-01T00:00:00Z,new,"' + '""' * 2_000_000 + '"\n', encoding="utf-8"
+    )
+    tracemalloc.start()
+    frames.scan_log(path, "csv")
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 100_000_000

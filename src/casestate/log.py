@@ -12,7 +12,6 @@ out of order or taken for a local time is counted in `Counts`.
 
 from __future__ import annotations
 
-import math
 import operator
 import re
 import tomllib
@@ -55,19 +54,24 @@ if TYPE_CHECKING:
     from casestate.workflow import Workflow
 
 __all__ = [
+    "BEYOND",
+    "MOST",
     "Cells",
     "Counts",
     "LogMap",
     "Meaning",
+    "OnError",
     "Past",
     "Reading",
     "Restart",
     "Stay",
+    "check_on_error",
     "load_map",
-    "nothing_read",
+    "of_rows",
     "read",
 ]
 
+OnError: TypeAlias = "Callable[[int, LogError], object]"
 Restart: TypeAlias = Literal["change", "touch"]
 Meaning: TypeAlias = "tuple[str | None, str | None]"
 """The state that a value stands for: while the case has been in no other, and later; none is ignored."""
@@ -94,10 +98,12 @@ _TUPLE: Final = {name: name for name in STATUS_COLUMNS[:4]}
 """The columns of a row that is a tuple."""
 _LONG: Final = 100
 """From how many entries on the history of a case is forgotten, which nobody reads here."""
-_MOST: Final = 1_000
+MOST: Final = 1_000
 """How many problems with rows are kept."""
-_BEYOND: Final = 10**18
-"""Whole numbers from here on are none that a log has."""
+BEYOND: Final = 10**18
+"""Whole numbers from here on put nothing in order."""
+_LONGEST: Final = 10**40
+"""Whole numbers from here on name nothing."""
 _WHOLE: Final = re.compile("-?[0-9]{1,18}")
 
 
@@ -492,7 +498,7 @@ def read(
     workflow: Workflow,
     reading: Reading,
     *,
-    on_error: Callable[[int, LogError], object] | None = None,
+    on_error: OnError | None = None,
 ) -> Past:
     """Read a whole log: mappings, tuples of (case, at, status, sub_status), or `Case` objects.
 
@@ -502,8 +508,7 @@ def read(
     Raises `LogError` (a `NaiveTimeError` as well where instants have no time zone) for bad
     rows, missing columns, values that are not mapped, and a log without rows.
     """
-    if on_error is not None and not callable(on_error):
-        raise LogError("on_error", [Problem("", f"must be something to call, not {shown(on_error)}")])
+    check_on_error(on_error)
     given: object = log
     columns = getattr(given, "columns", None)
     is_frame = columns is not None and not callable(columns)
@@ -539,9 +544,7 @@ class _Row(NamedTuple):
 class _Reader:
     """Takes rows one by one, and puts them in order at the end."""
 
-    def __init__(
-        self, workflow: Workflow, reading: Reading, on_error: Callable[[int, LogError], object] | None
-    ) -> None:
+    def __init__(self, workflow: Workflow, reading: Reading, on_error: OnError | None) -> None:
         self.workflow = workflow
         self.reading = reading
         self.on_error = on_error
@@ -569,7 +572,7 @@ class _Reader:
                 self.on_error(number, kind(f"row {number}", bad.problems))
                 return
             self.naive = self.naive or bad.naive
-            if len(self.problems) < _MOST:
+            if len(self.problems) < MOST:
                 self.problems += [Problem(f"row {number}", str(problem)) for problem in bad.problems]
 
     def check_kind(self, row: object) -> None:
@@ -649,19 +652,14 @@ class _Reader:
     def past(self) -> Past:
         """What has been read; raises everything that is wrong with it."""
         counts, reading = self.counts, self.reading
-        if not self.problems and counts.rows == counts.bad:
-            self.problems.append(nothing_read(counts))
+        problems = of_rows(counts, self.problems)
         has_events = counts.of_events = self.columns is not None and "event" in self.columns
         if has_events:
-            self.problems += reading.unmapped_events(counts.values)
+            problems += reading.unmapped_events(counts.values)
         elif self.rows:
-            self.problems += reading.unmapped(counts.values)
-        if self.problems:
-            if len(self.problems) >= _MOST:
-                self.problems.append(
-                    Problem("", f"{_rows(counts.bad)} are bad; the first of them stand above")
-                )
-            raise (NaiveLogTimeError if self.naive else LogError)("log", self.problems)
+            problems += reading.unmapped(counts.values)
+        if problems:
+            raise (NaiveLogTimeError if self.naive else LogError)("log", problems)
         find = self.stays_of_events if has_events else self.stays_of_statuses
         for case, rows in self.rows.items():
             rows.sort()
@@ -765,10 +763,21 @@ def _moved(case: Case, to: str | None, at: datetime) -> Case:
     )
 
 
-def nothing_read(counts: Counts) -> Problem:
-    """What is wrong with a log of which no row could be read."""
-    what = f"none of its {_rows(counts.bad)} can be read" if counts.bad else "has no rows"
-    return Problem("", f"{what}: there is nothing to replay")
+def of_rows(counts: Counts, problems: Sequence[Problem]) -> list[Problem]:
+    """The ``problems`` with rows, of which about the first `MOST` are kept, and what they come to."""
+    if len(problems) >= MOST:
+        return [*problems, Problem("", f"{_rows(counts.bad)} are bad; the first of them stand above")]
+    if not problems and counts.rows == counts.bad:
+        what = f"none of its {_rows(counts.bad)} can be read" if counts.bad else "has no rows"
+        return [Problem("", f"{what}: there is nothing to replay")]
+    return [*problems]
+
+
+def check_on_error(on_error: OnError | None) -> OnError | None:
+    """What is told of bad rows. Raises `LogError` for what cannot be called."""
+    if on_error is not None and not callable(on_error):
+        raise LogError("on_error", [Problem("", f"must be something to call, not {shown(on_error)}")])
+    return on_error
 
 
 def _kind(row: object) -> str:
@@ -823,7 +832,7 @@ def _whole(value: object) -> int | None:
 
 def _is_absent(value: object) -> bool:
     """Whether a cell is none, or the NaN that pandas makes of none."""
-    return value is None or (isinstance(value, float) and math.isnan(value))
+    return value is None or (isinstance(value, float | datetime) and value != value)  # noqa: PLR0124 - NaN, NaT
 
 
 class Cells:
@@ -850,7 +859,7 @@ class Cells:
         if isinstance(value, str) and (text := str.__str__(value).strip()):
             return text
         whole = None if isinstance(value, str) else _whole(value)
-        if whole is not None and abs(whole) < _BEYOND:
+        if whole is not None and abs(whole) < _LONGEST:
             return str(whole)
         if not isinstance(value, str) and not _is_absent(value):
             self.wrong(name, f"must be text, not {shown(value)}")
@@ -887,7 +896,7 @@ class Cells:
             return 0
         value = self.fields.get(self.columns["order"])
         whole = _whole(value)
-        if whole is not None and abs(whole) < _BEYOND:
+        if whole is not None and abs(whole) < BEYOND:
             return whole
         text = value.strip() if isinstance(value, str) else ""
         if not _WHOLE.fullmatch(text):

@@ -28,8 +28,8 @@ import attrs
 
 from casestate.calendars import Length
 from casestate.clock import FIRST, LAST, format_instant, instant
-from casestate.errors import LogError, PolicyError, Problem, key_text, nearest, one_of, shown
-from casestate.log import Counts, LogMap, Reading, Restart, Stay, load_map, read
+from casestate.errors import PolicyError, Problem, key_text, nearest, one_of, shown
+from casestate.log import Counts, LogMap, OnError, Reading, Restart, Stay, load_map, read
 from casestate.machine import CONTEXTS, compile_table
 from casestate.policy import SYSTEM
 from casestate.schedule import Schedule, schedules
@@ -64,7 +64,6 @@ __all__ = [
     "what_if",
 ]
 
-OnError: TypeAlias = "Callable[[int, LogError], object]"
 Ending: TypeAlias = Literal["replied", "left", "still"]
 """How a stay ended: with work for support, otherwise, or not at all."""
 Outcome: TypeAlias = Literal["nothing_more", "worked_on_again", "resolved"]

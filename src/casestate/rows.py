@@ -43,7 +43,7 @@ from casestate.errors import (
     one_of,
 )
 from casestate.loading import BUILT_IN, load_policy
-from casestate.log import LogMap
+from casestate.log import MOST, LogMap
 from casestate.render import visible
 from casestate.replay import PastAction, replay
 from casestate.schedule import Sweep, schedules
@@ -443,6 +443,7 @@ class RowFile:
             yield self.path
             return
         with NamedTemporaryFile(suffix=suffix) as file:
+            file.write(b"\n" * (self.line - 1))  # so that lines keep their numbers
             file.write(self.head)
             copyfileobj(self.stream, file)
             file.flush()
@@ -645,6 +646,8 @@ class LogFile(RowFile):
             naive += _lacks_a_zone(error)
             if naive <= _MOST_NAIVE or not _lacks_a_zone(error):  # the others are only counted
                 bad.append((number, error))
+            if len(bad) > MOST:  # row by row none of them has to be kept
+                raise _NotAsFrame
 
         def progress(done: int, every: int | None) -> None:
             self.trouble.rows = done

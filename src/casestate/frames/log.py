@@ -6,7 +6,8 @@ value, day, time of day, offset and half day that there is, and looked up for ev
 the same actions, departures and summary.
 
 A log that is longer than fits is dealt out by case to files in a temporary directory, from which one
-part after the other is read back: the memory that is needed does not grow with the log.
+part after the other is read back: the memory that is needed grows with a small part of the log alone, and
+with its longest case.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from functools import lru_cache, partial
 from itertools import groupby, islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, Self, TypeAlias, cast
 
 import attrs
 import narwhals.stable.v2 as nw
@@ -31,7 +32,7 @@ import narwhals.stable.v2 as nw
 from casestate.calendars import CELL
 from casestate.clock import FIRST, LAST, from_micros, instant, parse_instant, to_micros
 from casestate.errors import InstantError, LogError, NaiveLogTimeError, NaiveTimeError, Problem, shown
-from casestate.log import Cells, Counts, Reading, Restart, nothing_read
+from casestate.log import BEYOND, MOST, Cells, Counts, Reading, Restart, check_on_error, of_rows
 from casestate.replay import (
     SLACK,
     STEPS,
@@ -63,8 +64,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 
     from casestate.calendars import Calendar, Piece
-    from casestate.log import LogMap, Meaning
-    from casestate.replay import Lengths, OnError, Question, Summary, WhatIf
+    from casestate.log import LogMap, Meaning, OnError
+    from casestate.replay import Lengths, Question, Summary, WhatIf
     from casestate.workflow import Workflow
 
 __all__ = ["FrameReplay", "replay", "scan_log", "what_if"]
@@ -196,13 +197,12 @@ class _Asked:
         self.reading = Reading(workflow.policy, mapping, zone=zone, restart=restart)
         self.questions = ask(workflow.policy, lengths)
         self.horizon = None if horizon is None else instant(horizon, "horizon")
-        self.on_error = on_error
+        self.on_error = check_on_error(on_error)
 
     def of(self, frame: object, kept: _Kept | None, progress: Progress | None) -> FrameReplay:
         source = _Source(frame, self.reading)
         reader = _Reader(self.reading, source.columns, self.on_error)
-        with TemporaryDirectory(prefix="casestate-") as folder:
-            rows = _Rows(Path(folder))
+        with _Rows() as rows:
             for batch in source.batches(progress):
                 rows.add(reader.take(batch))
             counts = reader.checked()
@@ -303,9 +303,10 @@ class _Source:
 
     def _batches(self, wanted: list[str]) -> Iterable[pl.DataFrame]:
         if self.lazy is not None:
-            return self.lazy.select(wanted).collect_batches(chunk_size=BATCH, maintain_order=True)
+            named = pl.selectors.by_name(*wanted)  # not by what Polars takes for patterns
+            return self.lazy.select(named).collect_batches(chunk_size=BATCH, maintain_order=True)
         if self.is_eager:
-            frame: pl.DataFrame = self.found.select(wanted).to_polars()
+            frame = self._polars(wanted)
             return [frame] if frame.height <= AT_ONCE else frame.iter_slices(BATCH)
         if self.engine.is_duckdb():
             return _of_duckdb(nw.to_native(self.found.select(wanted)))
@@ -315,6 +316,18 @@ class _Source:
             return of_spark(nw.to_native(self.found.select(wanted)), self.columns["case"])
         found: pl.DataFrame = self.found.select(wanted).collect(backend="polars").to_native()
         return [found]
+
+    def _polars(self, wanted: list[str]) -> pl.DataFrame:
+        """The columns of an eager frame; instants in UTC, for there are zones that Polars does not know."""
+        if self.engine.is_polars():
+            own: pl.DataFrame = nw.to_native(self.found)
+            return own.select(pl.selectors.by_name(*wanted))
+        frame, at = self.found.select(wanted), self.columns["at"]
+        dtype = frame.schema[at]
+        if isinstance(dtype, nw.Datetime) and dtype.time_zone is not None:
+            frame = frame.with_columns(nw.col(at).dt.convert_time_zone("UTC"))
+        found: pl.DataFrame = frame.to_polars()
+        return found
 
     def handed_back(self, found: pl.DataFrame) -> object:
         """A frame in the caller's engine if that is eager and known; of Polars else."""
@@ -348,9 +361,9 @@ def _reading() -> Generator[None]:
     """What an engine says of what it cannot read, as an error of ours."""
     try:
         yield
-    except (LogError, ImportError):
+    except (LogError, ImportError, MemoryError):
         raise
-    except Exception as error:  # each engine has errors of its own
+    except (Exception, pl.exceptions.PanicException) as error:  # each engine has errors of its own
         message = f"cannot be read: {str(error).partition(chr(10))[0]}"
         raise LogError("log", [Problem("", message)]) from error
 
@@ -416,7 +429,8 @@ class _Reader:
                 self.on_error(number + 1, kind(f"row {number + 1}", row.problems))
                 continue
             self.naive = self.naive or row.naive
-            self.problems += [Problem(f"row {number + 1}", str(problem)) for problem in row.problems]
+            if len(self.problems) < MOST:
+                self.problems += [Problem(f"row {number + 1}", str(problem)) for problem in row.problems]
 
     def _count_instants(self, found: pl.DataFrame) -> None:
         if found.height:
@@ -448,23 +462,28 @@ class _Reader:
     def checked(self) -> Counts:
         """What was counted; raises everything that is wrong with the log."""
         counts = self.counts
-        if not self.problems and counts.rows == counts.bad:
-            self.problems.append(nothing_read(counts))
-        self.problems += self.reading.unmapped(counts.values)
-        if self.problems:
-            raise (NaiveLogTimeError if self.naive else LogError)("log", self.problems)
+        problems = [*of_rows(counts, self.problems), *self.reading.unmapped(counts.values)]
+        if problems:
+            raise (NaiveLogTimeError if self.naive else LogError)("log", problems)
         return counts
 
 
 class _Rows:
     """The rows of a log that can be read; a long one is dealt out to files."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self) -> None:
+        self.folder: TemporaryDirectory[str] | None = None
         self.batches: list[pl.DataFrame] = []
         self.height = 0
         self.dealt = 0
         """How often rows were dealt out."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.folder is not None:
+            self.folder.cleanup()
 
     def add(self, batch: pl.DataFrame) -> None:
         self.batches.append(batch)
@@ -475,19 +494,25 @@ class _Rows:
     def _deal(self) -> None:
         rows = _joined(self.batches).with_columns(part=pl.col("case").hash(0) % PARTS)
         self.batches, self.height = [], 0
-        for (part,), own in rows.partition_by("part", as_dict=True, include_key=False).items():
-            own.write_ipc(self.folder / f"{part}.{self.dealt:06}", compression="lz4")
+        try:
+            if self.folder is None:
+                self.folder = TemporaryDirectory(prefix="casestate-")
+            for (part,), own in rows.partition_by("part", as_dict=True, include_key=False).items():
+                own.write_ipc(Path(self.folder.name, f"{part}.{self.dealt:06}"), compression="lz4")
+        except OSError as error:
+            message = f"is longer than is kept in memory, and temporary files cannot be written: {error}"
+            raise LogError("log", [Problem("", message)]) from None
         self.dealt += 1
 
     def parts(self) -> Iterator[pl.DataFrame]:
         """All rows of some cases, in the order of the log; then those of others."""
-        if not self.dealt:
+        if self.folder is None:
             yield _joined(self.batches)
             return
         if self.batches:
             self._deal()
         for part in range(PARTS):
-            files = sorted(self.folder.glob(f"{part}.*"))
+            files = sorted(Path(self.folder.name).glob(f"{part}.*"))
             if files:
                 yield _joined([pl.read_ipc(file) for file in files])
 
@@ -510,7 +535,8 @@ def _text(cells: pl.Series, column: str) -> pl.Series:
 def _orders(cells: pl.Series, column: str) -> pl.Series:
     """Whole numbers; none for what is none."""
     if cells.dtype.is_integer():
-        return cells
+        inside = cells.is_between(-BEYOND, BEYOND, closed="none")
+        return pl.select(pl.when(inside).then(cells)).to_series().cast(pl.Int64)
     if not isinstance(cells.dtype, pl.String | pl.Null):
         raise LogError("log", [Problem(column, f"the column is {cells.dtype}, not whole numbers: cast it")])
     text = cells.cast(pl.String).str.strip_chars(_SPACE)
@@ -562,7 +588,7 @@ def _instants(cells: pl.Series, column: str, walls: _Walls | None) -> tuple[pl.S
     """Instants as microseconds since 1970, none for what is none; and those that are times on a wall."""
     dtype = cells.dtype
     nothing = pl.repeat(None, cells.len(), dtype=pl.Int64, eager=True)
-    if isinstance(dtype, pl.String | pl.Null):
+    if isinstance(dtype, pl.String | pl.Null | pl.Categorical | pl.Enum):
         at, wall = _of_texts(cells.cast(pl.String))
     elif dtype == pl.Int64:
         at, wall = _within_time(cells), nothing
@@ -588,7 +614,7 @@ def _micros(cells: pl.Series) -> pl.Series:
     if unit == "ns":
         return number // 1_000
     # What is far beyond time would not fit.
-    return number.clip(_EARLIEST - 1, _LATEST + 1) * 1_000 if unit == "ms" else number
+    return number.clip(_EARLIEST // 1_000 - 1, _LATEST // 1_000 + 1) * 1_000 if unit == "ms" else number
 
 
 def _of_texts(texts: pl.Series) -> tuple[pl.Series, pl.Series]:
@@ -1117,12 +1143,13 @@ def _csv(path: Path) -> pl.LazyFrame:
         raise _refused("it has quotes within cells")
     if marks.commas != marks.lines * (len(names) - 1):
         raise _refused("it has rows that are too short or too long")
-    return found
+    # A row that is too long is found by Polars only if all columns are read.
+    return found.map_batches(lambda frame: frame, projection_pushdown=False, streamable=True)
 
 
 READ: Final = 1 << 20
 """How many bytes are read at a time; the first of JSON Lines say which names and types there are."""
-_QUOTED: Final = re.compile(rb'(?:(?<=[,\n])|\A)"(?:[^"]|"")*"(?=[,\r\n]|\Z)')
+_QUOTED: Final = re.compile(rb'(?:(?<=[,\n])|\A)"(?:[^"]++|"")*+"(?=[,\r\n]|\Z)')
 
 
 class _Marks:
@@ -1178,7 +1205,8 @@ def json_batches(
         n_rows = None if n_rows is None else n_rows - len(own)
         if any(name not in schema for row in own for name in row):
             raise _refused("its first rows have not all of the names")
-        found = pl.DataFrame({name: _json_cells(own, name, schema[name]) for name in wanted or schema})
+        names = schema if wanted is None else wanted
+        found = pl.DataFrame({name: _json_cells(own, name, schema[name]) for name in names}, height=len(own))
         yield found if predicate is None else found.filter(predicate)
 
 
@@ -1190,7 +1218,9 @@ def _json_rows(path: Path) -> Iterator[list[dict[str, Any]]]:
 
 def _json_object(line: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(line.decode())
+        found = json.loads(line.decode(), parse_constant=_no_number)
+        if b"\\u" in line:  # half a letter is none
+            json.dumps(found, ensure_ascii=False).encode()
     except ValueError as error:
         raise _refused(f"a line is not JSON: {error}") from None
     if not isinstance(found, dict):
@@ -1198,11 +1228,16 @@ def _json_object(line: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", found)
 
 
+def _no_number(name: str) -> NoReturn:
+    message = f"{name} is no number"
+    raise ValueError(message)
+
+
 def _json_cells(rows: Sequence[Mapping[str, Any]], name: str, dtype: Any) -> pl.Series:  # noqa: ANN401 - a type
     cells = [row.get(name) for row in rows]
     try:
         found = pl.Series(cells, dtype=dtype, strict=True)
-    except (TypeError, OverflowError, UnicodeEncodeError):
+    except (TypeError, OverflowError):
         found = None
     if found is None or any(cell is True or cell is False for cell in cells):
         raise _refused(f"{name!r} has cells that are neither all text nor all whole numbers")
