@@ -607,17 +607,29 @@ class Breaking(io.BytesIO):
         super().__init__(data)
         self.good = good
 
-    def readlines(self, size: int | None = -1, /) -> list[bytes]:
+    def fail_soon(self) -> None:
         self.good -= 1
         if self.good < 0:
             raise OSError(5, "Input/output error")
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        self.fail_soon()
+        return super().readline(size)
+
+    def readlines(self, size: int | None = -1, /) -> list[bytes]:
+        self.fail_soon()
         return super().readlines(size)
 
 
-@pytest.mark.parametrize("good", [0, 1])
+@pytest.mark.parametrize("good", [0, 1, 2])
 def test_a_disk_that_fails_is_said_to(good: int) -> None:
     with pytest.raises(Failure, match=r"^cases: cannot be read: Input/output error$"):
         list(CaseFile("cases", Breaking(GOOD.encode() * 3, good)).rows(None))
+
+
+def test_blank_lines_before_the_first_row_are_counted_as_lines() -> None:
+    found = CaseFile("cases", io.BytesIO(b"\n \n\n" + GOOD.encode()))
+    assert [line for line, _ in found.rows(None)] == [4]
 
 
 # --- workflows ---------------------------------------------------------------

@@ -404,7 +404,7 @@ class RowFile:
         return (begin + self._line()).removeprefix(_BOM)
 
     def _line(self) -> bytes:
-        return b"".join(self._read(1))
+        return self._asked(self.stream.readline, -1)
 
     def _read(self, size: int) -> list[bytes]:
         """The next lines, about so many bytes of them, one at least; none at the end."""
