@@ -508,7 +508,7 @@ class ClosesWhatNoTimerCloses(Desk):
     def sweep(self, now: datetime, /) -> object:
         super().sweep(now)
         for case_id, case in self.cases.items():
-            if case.state == "pending.development" and now - case.entered_at > 60 * DAY:
+            if case.state == "pending.development" and now - case.entered_at > 14 * DAY:
                 self.cases[case_id] = self.workflow.apply(case, "close", by="agent", at=now)
         return None
 
