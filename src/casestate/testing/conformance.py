@@ -61,8 +61,8 @@ def conformance(
     raises, refusals aside, is part of the story, and the ``__cause__`` of the failure.
 
     ``examples`` is how many stories are tried (100, or what ``settings`` say). With a ``seed`` they are
-    the same in every run; without one, that is for ``settings`` or the profile in force to say.
-    ``resolution`` is the shortest time that the desk's clock and columns tell apart, a
+    the same in every run that loads the same modules; without one, that is for ``settings`` or the
+    profile in force to say. ``resolution`` is the shortest time that the desk's clock and columns tell apart, a
     microsecond or, say, ``timedelta(seconds=1)``.
 
     Raises `HelpdeskError` with everything that is wrong with the arguments. A desk that lacks a
