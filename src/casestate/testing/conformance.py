@@ -62,8 +62,8 @@ def conformance(
 
     ``examples`` is how many stories are tried (100, or what ``settings`` say). With a ``seed`` they are
     the same in every run that loads the same modules; without one, that is for ``settings`` or the
-    profile in force to say. ``resolution`` is the shortest time that the desk's clock and columns tell apart, a
-    microsecond or, say, ``timedelta(seconds=1)``.
+    profile in force to say. ``resolution`` is the shortest time that the desk's clock and columns tell
+    apart, a microsecond or, say, ``timedelta(seconds=1)``.
 
     Raises `HelpdeskError` with everything that is wrong with the arguments. A desk that lacks a
     method, or has one that cannot be called as it has to be, fails its test with the same error.
