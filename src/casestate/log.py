@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BEYOND",
+    "LEFT_OUT",
     "MOST",
     "Cells",
     "Counts",
@@ -69,6 +70,7 @@ __all__ = [
     "load_map",
     "of_rows",
     "read",
+    "whole_number",
 ]
 
 OnError: TypeAlias = "Callable[[int, LogError], object]"
@@ -86,6 +88,8 @@ OPEN: Final = "open"
 STATUS_COLUMNS: Final = ("case", "at", "status", "sub_status", "order")
 EVENT_COLUMNS: Final = ("case", "at", "event", "by", "sub_status", "assignee", "order")
 COLUMNS: Final = tuple(dict.fromkeys((*STATUS_COLUMNS, *EVENT_COLUMNS)))
+LEFT_OUT: Final = ("by", "sub_status", "assignee")
+"""What rows of JSON leave out where they have none, perhaps for a long while."""
 NEEDED: Final = ("case", "at", "status", "event", "by")
 ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "case": ("case", "case_id"),
@@ -589,8 +593,7 @@ class _Reader:
         fields = cast("Mapping[str, object]", row)
         if self.columns is None:
             columns = self.reading.columns([name for name in fields if isinstance(name, str)])
-            # Rows of JSON leave out what they have none of.
-            for name in ("by", "sub_status", "assignee") if "event" in columns else ("sub_status",):
+            for name in LEFT_OUT if "event" in columns else ("sub_status",):
                 columns.setdefault(name, name)
             self.columns = columns
         if None in fields:
@@ -660,11 +663,10 @@ class _Reader:
             problems += reading.unmapped(counts.values)
         if problems:
             raise (NaiveLogTimeError if self.naive else LogError)("log", problems)
-        find = self.stays_of_events if has_events else self.stays_of_statuses
         for case, rows in self.rows.items():
             rows.sort()
             self.count_neighbours(rows)
-            stays = find(case, rows)
+            stays = self.stays_of_events(case, rows) if has_events else self.stays_of_statuses(rows)
             counts.ignored_cases += not stays
             if stays:
                 self.stays[case] = stays
@@ -677,8 +679,7 @@ class _Reader:
             if (row.at, row.says) == (before.at, before.says):
                 self.counts.duplicates += 1
 
-    def stays_of_statuses(self, case: str, rows: Sequence[_Row]) -> list[Stay]:
-        del case
+    def stays_of_statuses(self, rows: Sequence[_Row]) -> list[Stay]:
         meaning, touch = self.reading.meaning, self.reading.restart == "touch"
         stays: list[Stay] = []
         only: str | None = None
@@ -803,9 +804,8 @@ def _stays_of_case(case: Case) -> list[Stay]:
     if case.history:
         first = case.history[0]
         stayed = first.from_state == first.to_state
-        if (
-            stayed and first.stay == 2
-        ):  # entered once more, or already when another system handed the case over
+        if stayed and first.stay == 2:
+            # Entered once more, or already so when another system handed the case over.
             stayed = case.entered_at != first.at if case.stay == 2 else case.opened_at is None
         last = first.stay if stayed else first.stay - 1
         if case.opened_at is not None and last == 1:
@@ -820,7 +820,7 @@ def _stays_of_case(case: Case) -> list[Stay]:
     return stays
 
 
-def _whole(value: object) -> int | None:
+def whole_number(value: object) -> int | None:
     """A whole number, of numpy as well, if it is one."""
     if isinstance(value, bool | str):
         return None
@@ -858,7 +858,7 @@ class Cells:
         value = self.fields.get(self.columns[name])
         if isinstance(value, str) and (text := str.__str__(value).strip()):
             return text
-        whole = None if isinstance(value, str) else _whole(value)
+        whole = None if isinstance(value, str) else whole_number(value)
         if whole is not None and abs(whole) < _LONGEST:
             return str(whole)
         if not isinstance(value, str) and not _is_absent(value):
@@ -895,7 +895,7 @@ class Cells:
         if "order" not in self.columns:
             return 0
         value = self.fields.get(self.columns["order"])
-        whole = _whole(value)
+        whole = whole_number(value)
         if whole is not None and abs(whole) < BEYOND:
             return whole
         text = value.strip() if isinstance(value, str) else ""

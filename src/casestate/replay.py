@@ -15,21 +15,20 @@ most a percent, in steps that divide a day: what took no longer than some days i
 from __future__ import annotations
 
 import math
-import operator
 
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from itertools import accumulate, takewhile
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias, cast
 
 import attrs
 
 from casestate.calendars import Length
 from casestate.clock import FIRST, LAST, format_instant, instant
 from casestate.errors import PolicyError, Problem, key_text, nearest, one_of, shown
-from casestate.log import Counts, LogMap, OnError, Reading, Restart, Stay, load_map, read
+from casestate.log import Counts, LogMap, OnError, Reading, Restart, Stay, load_map, read, whole_number
 from casestate.machine import CONTEXTS, compile_table
 from casestate.policy import SYSTEM
 from casestate.schedule import Schedule, schedules
@@ -76,7 +75,6 @@ WITHIN: Final = timedelta(days=30)
 """How soon after a closure a case has come back if it did."""
 OUTCOMES: Final[tuple[Outcome, ...]] = ("nothing_more", "worked_on_again", "resolved")
 QUANTILES: Final = (0.1, 0.25, 0.5, 0.75, 0.9)
-_DAY: Final = timedelta(days=1)
 _SECOND: Final = timedelta(seconds=1)
 STEPS: Final = (
     (1_000, 1),
@@ -485,10 +483,8 @@ def _question(policy: Policy, timer: str, days: object, problems: list[Problem])
 
 def _number(value: object) -> object:
     """A number of days as Python's own, if it is a whole one of numpy."""
-    try:
-        return value if isinstance(value, bool) else operator.index(cast("Any", value))
-    except TypeError:
-        return value
+    number = whole_number(value)
+    return value if number is None else number
 
 
 def _unwarned(variant: Policy, places: Iterable[str], path: str) -> Iterator[Problem]:

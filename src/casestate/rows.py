@@ -43,7 +43,7 @@ from casestate.errors import (
     one_of,
 )
 from casestate.loading import BUILT_IN, load_policy
-from casestate.log import MOST, LogMap
+from casestate.log import LEFT_OUT, MOST, LogMap
 from casestate.render import visible
 from casestate.replay import PastAction, replay
 from casestate.schedule import Sweep, schedules
@@ -99,8 +99,6 @@ _MOST_NAMES: Final = 60
 """How many columns are remembered by name."""
 _MOST_NAIVE: Final = 3
 """How many rows that lack nothing but a time zone are named."""
-_LEFT_OUT: Final = ("by", "sub_status", "assignee")
-"""What rows of a log in JSON leave out, perhaps for a long while."""
 _TICK: Final = timedelta(microseconds=1)
 _WHOLE: Final = re.compile("[0-9]{1,18}")
 _PLAIN: Final = re.compile(r'[^"\\\x00-\x1f]*')
@@ -746,7 +744,7 @@ class LogFile(RowFile):
                     continue
                 if not blank:
                     blank = dict.fromkeys(reading.columns(dict.fromkeys((*names, *values))).values())
-                columns = {name: name for name in (*blank, *_LEFT_OUT) if name in values}
+                columns = {name: name for name in (*blank, *LEFT_OUT) if name in values}
                 yield line, {**blank, **_json_fields(values, columns, tuple(columns))}
             except BadRow as bad:
                 yield line, bad

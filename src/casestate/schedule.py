@@ -8,6 +8,7 @@ adds lengths to the instants of a case, `Schedule.cutoffs` subtracts them from
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import attrs
@@ -53,8 +54,6 @@ class Schedule:
     ``positions`` holds the position of a case by its last settled timer; 0 by none.
     """
 
-    __slots__ = ("_decisive", "calendar", "offsets", "positions", "state", "timers")
-
     def __init__(self, state: str, timers: tuple[Timer, ...], calendar: Calendar) -> None:
         self.state = state
         self.timers = timers
@@ -62,11 +61,14 @@ class Schedule:
         names: list[str | None] = [None, *(timer.name for timer in timers)]
         self.positions: Mapping[str | None, int] = {name: position for position, name in enumerate(names)}
         self._decisive = tuple(_longest(timers[: index + 1]) for index in range(len(timers)))
-        lengths = [length for timer in timers for length in (timer.after, timer.notice) if length is not None]
-        self.offsets: tuple[timedelta, ...] | None = None
+
+    @cached_property
+    def offsets(self) -> tuple[timedelta, ...] | None:
         """How long after any entry each timer fires; none if that depends on the calendar."""
-        if all(length.unit == "elapsed" for length in lengths):
-            self.offsets = tuple(fired - FIRST for fired in self._firings(FIRST))
+        lengths = (length for timer in self.timers for length in (timer.after, timer.notice))
+        if any(length is not None and length.unit != "elapsed" for length in lengths):
+            return None
+        return tuple(fired - FIRST for fired in self._firings(FIRST))
 
     def reachable(self, position: int) -> range:
         """The indices of the timers that a case at ``position`` can reach.
@@ -135,7 +137,7 @@ class Schedule:
 
         def look(entered_at: datetime) -> Seen | None:
             steps.taken.clear()
-            fired = list(schedule.firings(entered_at))
+            fired = list(schedule._firings(entered_at))
             if len(fired) <= index:
                 return None
             way = [entered_at, *cast("Iterable[datetime]", steps.taken.values())]  # none of them is never

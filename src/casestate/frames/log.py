@@ -38,6 +38,7 @@ from casestate.replay import (
     STEPS,
     WITHIN,
     Ending,
+    PastAction,
     Tally,
     WhatIfTally,
     ask,
@@ -96,18 +97,9 @@ _AROUND: Final = 3
 _SPACE: Final = "".join(char for char in map(chr, range(0x3001)) if char.isspace())
 """What `str.strip` takes away."""
 _INSTANT: Final = pl.Datetime("us", "UTC")
-_ACTION: Final[Mapping[str, Any]] = {
-    "case_id": pl.String,
-    "stay": pl.Int64,
-    "timer": pl.String,
-    "kind": pl.String,
-    "entered_at": _INSTANT,
-    "due_at": _INSTANT,
-    "left_at": _INSTANT,
-    "left_to": pl.String,
-}
+_ACTION: Final = tuple(field.name for field in attrs.fields(PastAction))
 _ENDINGS: Final[tuple[Ending, ...]] = ("replied", "left", "still")
-_DEPARTURE: Final[Mapping[str, Any]] = {"case_id": pl.String, "at": _INSTANT}
+_DEPARTURE: Final = ("case_id", "at")
 
 
 # --- the questions ----------------------------------------------------------------
@@ -233,14 +225,14 @@ class _Kept:
         elif actions.height:
             self.sink(actions.drop("place"))
 
-    def frame(self, parts: list[pl.DataFrame], schema: Mapping[str, Any], source: _Source) -> object:
+    def frame(self, parts: list[pl.DataFrame], columns: Sequence[str], source: _Source) -> object:
         if self.sink is not None:
             return None
         found = pl.concat(parts) if len(parts) > 1 else parts[0]
         if len(parts) > 1:
             found = found.sort("place", maintain_order=True)
         parts.clear()
-        return source.handed_back(found.select(*schema))
+        return source.handed_back(found.select(columns))
 
 
 # --- frames -----------------------------------------------------------------------
@@ -688,7 +680,7 @@ def _other(text: str) -> tuple[int | None, int | None]:
         return None, None
 
 
-class _Leads:
+class _Led:
     """Where instants lead, by the pieces of the half days that there are: see `calendars.pieces`."""
 
     def __init__(self, pieces: Callable[[Iterable[int]], Iterator[Piece]]) -> None:
@@ -729,7 +721,7 @@ class _Walls:
 
     def __init__(self, calendar: Calendar) -> None:
         self.calendar = calendar
-        self.leads = _Leads(calendar.instants_of)
+        self.leads = _Led(calendar.instants_of)
         self.quiet: dict[int, bool] = {}
         """Half days near which no clock is turned."""
 
@@ -1036,7 +1028,7 @@ class _Firings:
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
         self.offsets = None if schedule.offsets is None else [offset // _TICK for offset in schedule.offsets]
-        self.leads: dict[int, _Leads] = {}
+        self.leads: dict[int, _Led] = {}
 
     def fired(self, index: int, stays: pl.DataFrame) -> pl.DataFrame:
         """The stays in which a timer fires before they end, and when it is due."""
@@ -1054,7 +1046,7 @@ class _Firings:
                 return entered + self.offsets[index]
             return pl.repeat(None, entered.len(), dtype=pl.Int64, eager=True)
         if index not in self.leads:
-            self.leads[index] = _Leads(lambda cells: self.schedule.pieces(index, cells))
+            self.leads[index] = _Led(lambda cells: self.schedule.pieces(index, cells))
         return self.leads[index].of(entered)
 
 
